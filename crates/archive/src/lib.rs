@@ -1,0 +1,1 @@
+//! The SQL archive of events.

@@ -1,0 +1,1 @@
+//! Moves the log into the archive.

@@ -1,0 +1,1 @@
+//! Tells members who are online but not listening.

@@ -1,0 +1,2 @@
+//! The binary `chinwag`.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Everything that chinwag keeps in Redis.

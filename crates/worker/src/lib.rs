@@ -1,0 +1,1 @@
+//! Ownership of partitions, and the checkpointed loop over their logs.
