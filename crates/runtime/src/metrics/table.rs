@@ -28,7 +28,7 @@ const fn metric(
 #[rustfmt::skip]
 pub const METRICS: &[Metric] = &[
     metric(Gateway, "chinwag_gateway_connections", Gauge, &[], "Open client connections"),
-    metric(Gateway, "chinwag_gateway_connections_total", Counter, &["encoding"], "Client connections that completed their handshake"),
+    metric(Gateway, "chinwag_gateway_connects_total", Counter, &["encoding"], "Client connections that completed their handshake"),
     metric(Gateway, "chinwag_gateway_disconnects_total", Counter, &["code"], "Closed client connections by close code"),
     metric(Gateway, "chinwag_gateway_subscriptions", Gauge, &[], "Subscriptions of all connections"),
     metric(Gateway, "chinwag_gateway_rooms", Gauge, &[], "Rooms with at least one local subscriber"),
