@@ -66,8 +66,8 @@ impl Json {
     }
 }
 
-/// How deep brackets nest, in a text that is known to be JSON.
-fn depth(text: &[u8]) -> usize {
+/// How deep brackets nest, in a text that is JSON (or, if it is not, will be refused as such).
+pub(crate) fn depth(text: &[u8]) -> usize {
     let (mut deepest, mut now, mut quoted, mut escaped) = (0usize, 0usize, false, false);
     for byte in text {
         match (quoted, byte) {

@@ -13,3 +13,15 @@ pub mod id;
 pub mod json;
 pub mod limit;
 pub mod position;
+
+pub mod command;
+pub mod request;
+
+pub mod reply;
+pub mod result;
+
+pub mod push;
+
+pub mod codec;
+
+mod raw;
