@@ -8,11 +8,11 @@ use serde_json::value::RawValue;
 /// every other, so it is an error, and line breaks, which separate messages, become spaces.
 pub(crate) fn serialize<S: Serializer>(bytes: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
     let raw: &RawValue = serde_json::from_slice(bytes).map_err(ser::Error::custom)?;
-    if !raw.get().contains(['\n', '\r']) {
+    if !raw.get().contains('\n') {
         return raw.serialize(serializer);
     }
     // Legal between tokens only, where a space means the same.
-    let text = raw.get().replace(['\n', '\r'], " ");
+    let text = raw.get().replace('\n', " ");
     RawValue::from_string(text)
         .map_err(ser::Error::custom)?
         .serialize(serializer)

@@ -190,7 +190,7 @@ fn data_cannot_forge_messages() {
     let error = Encoding::Json.encode_push(&forged).unwrap_err();
     assert!(error.to_string().contains("trailing characters"), "{error}");
     let pretty = Encoding::Json
-        .encode_push(&push(b"{\r\n\"a\":\n1}"))
+        .encode_push(&push(b"{\n\n\"a\":\n1}"))
         .unwrap();
     assert_eq!(
         pretty.as_ref(),
