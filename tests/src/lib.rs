@@ -1,1 +1,4 @@
-//! The end-to-end stories.
+//! The harness of the end-to-end stories: private servers and real processes, all ended with the
+//! value that holds them.
+
+pub mod redis;

@@ -1,0 +1,44 @@
+//! The function library: every `.lua` file of this folder, loaded into Redis as one library whose
+//! name, and whose functions' names, end in a digest of its text. So two versions of chinwag run
+//! side by side in a rolling upgrade, each with its own functions.
+
+use std::sync::LazyLock;
+
+use ring::digest;
+
+const SOURCES: [&str; 10] = [
+    include_str!("functions/fence.lua"),
+    include_str!("functions/epoch.lua"),
+    include_str!("functions/append.lua"),
+    include_str!("functions/room.lua"),
+    include_str!("functions/member.lua"),
+    include_str!("functions/resume.lua"),
+    include_str!("functions/read.lua"),
+    include_str!("functions/session.lua"),
+    include_str!("functions/lease.lua"),
+    include_str!("functions/mark.lua"),
+];
+
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let digest = digest::digest(&digest::SHA256, SOURCES.concat().as_bytes());
+    digest
+        .as_ref()
+        .iter()
+        .take(4)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+});
+
+/// The text for `FUNCTION LOAD`.
+pub(crate) fn library() -> String {
+    let version = VERSION.as_str();
+    format!(
+        "#!lua name=chinwag_{version}\n{}",
+        SOURCES.concat().replace("@V@", version)
+    )
+}
+
+/// The name under which Redis knows a function of this library.
+pub(crate) fn versioned(name: &str) -> String {
+    format!("{name}_{}", VERSION.as_str())
+}

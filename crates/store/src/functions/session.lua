@@ -1,0 +1,61 @@
+-- open_session: a user's connection begins at a gateway.
+-- KEYS: 1 sessions:{u}:<user>, 2 held:{u}:<incarnation>, 3 presence:{u}
+-- ARGV: 1 user, 2 client id, 3 session record, 4 channel that wakes presence workers
+-- Promises: the session, the gateway's hold on the user and the work for the presence worker
+-- exist together. Returns the count of the user's sessions.
+redis.register_function('open_session_@V@', function(keys, args)
+  redis.call('HSET', keys[1], args[2], args[3])
+  redis.call('SADD', keys[2], args[1])
+  local sessions = redis.call('HLEN', keys[1])
+  if sessions == 1 then
+    redis.call('RPUSH', keys[3], args[1])
+    redis.call('PUBLISH', args[4], keys[3])
+  end
+  return sessions
+end)
+
+-- close_session: a user's connection ends.
+-- KEYS and ARGV 1, 2, 4 as in open_session; ARGV 3: 1 if it was the user's last at this gateway
+-- Returns the count of the user's sessions that remain.
+redis.register_function{ function_name = 'close_session_@V@', flags = { 'allow-oom' },
+  callback = function(keys, args)
+    redis.call('HDEL', keys[1], args[2])
+    if args[3] == '1' then redis.call('SREM', keys[2], args[1]) end
+    local sessions = redis.call('HLEN', keys[1])
+    if sessions == 0 then
+      redis.call('RPUSH', keys[3], args[1])
+      redis.call('PUBLISH', args[4], keys[3])
+    end
+    return sessions
+  end }
+
+-- settle_presence: makes a user's state what their sessions say.
+-- KEYS: 1 sessions:{u}:<user>, 2 user:{u}:<user>, 3 online_users:{u}
+-- ARGV: 1 user, then the incarnations that are alive
+-- Promises: depends on nothing but the sessions and the leases, so that doing it twice, or for
+-- no reason, is harmless. Sessions of dead gateways are removed. Returns {1 if the state
+-- changed, 1 if online, last seen in ms}.
+redis.register_function{ function_name = 'settle_presence_@V@', flags = { 'allow-oom' },
+  callback = function(keys, args)
+    local alive = {}
+    for at = 2, #args do alive[args[at]] = true end
+    local stored = redis.call('HGETALL', keys[1])
+    local online = 0
+    for at = 1, #stored, 2 do
+      if alive[cmsgpack.unpack(stored[at + 1])[2]] then
+        online = 1
+      else
+        redis.call('HDEL', keys[1], stored[at])
+      end
+    end
+    local before = redis.call('SISMEMBER', keys[3], args[1])
+    local time = now()
+    if online == before then return { 0, online, time } end
+    if online == 1 then
+      redis.call('SADD', keys[3], args[1])
+    else
+      redis.call('SREM', keys[3], args[1])
+    end
+    redis.call('HSET', keys[2], 'seen', time)
+    return { 1, online, time }
+  end }

@@ -1,0 +1,220 @@
+//! Events as they stand in Redis: MessagePack, versioned, the same bytes in log, ring and channel.
+//!
+//! A record is an array of nine: version, seq, epoch, time, messages, sender, client, id, content.
+//! The append function writes the first five with fixed widths (38 bytes) in front of the tail
+//! that the gateway encoded, so no Lua ever parses or rebuilds a body.
+
+use bytes::Bytes;
+use chinwag_protocol::event::{Change, Content, Event, Role, RoomChange};
+use chinwag_protocol::id::{ClientId, MessageId, UserId};
+use chinwag_protocol::json::Json;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::error::{Error, Result};
+
+/// The version of records that this code writes. It reads this one only; the next version reads
+/// both.
+pub const VERSION: u8 = 1;
+
+/// The tail of a record: sender, client, id, content, without their array's marker.
+#[derive(Serialize)]
+struct Tail<'a>(
+    Option<&'a str>,
+    Option<&'a str>,
+    Option<&'a str>,
+    StoredRef<'a>,
+);
+
+/// What can be inside. Variants are stored by their letters.
+#[derive(Serialize)]
+enum StoredRef<'a> {
+    #[serde(rename = "p")]
+    Publication(#[serde(with = "serde_bytes")] &'a [u8]),
+    #[serde(rename = "m")]
+    Message(#[serde(with = "serde_bytes")] &'a [u8]),
+    #[serde(rename = "u")]
+    Member(&'a str, Change, Role),
+    #[serde(rename = "r")]
+    Room(RoomChange, &'a str, &'a str),
+}
+
+/// Version, seq, epoch, time, messages, sender, client, id, content.
+type Record = (
+    u8,
+    u64,
+    u64,
+    u64,
+    u64,
+    Option<UserId>,
+    Option<ClientId>,
+    Option<MessageId>,
+    Stored,
+);
+
+#[derive(Deserialize)]
+enum Stored {
+    #[serde(rename = "p")]
+    Publication(#[serde(with = "serde_bytes")] Vec<u8>),
+    #[serde(rename = "m")]
+    Message(#[serde(with = "serde_bytes")] Vec<u8>),
+    #[serde(rename = "u")]
+    Member(UserId, Change, Role),
+    #[serde(rename = "r")]
+    Room(RoomChange, String, String),
+}
+
+/// The tail of the record of an event that Redis has yet to number.
+#[must_use]
+pub fn tail(
+    sender: Option<&UserId>,
+    client: Option<&ClientId>,
+    id: Option<&MessageId>,
+    content: &Content,
+) -> Vec<u8> {
+    let stored = match content {
+        Content::Publication { data } => StoredRef::Publication(data.as_bytes()),
+        Content::Message { body } => StoredRef::Message(body.as_bytes()),
+        Content::Member { user, change, role } => StoredRef::Member(user.as_str(), *change, *role),
+        Content::Room {
+            change,
+            name,
+            topic,
+        } => StoredRef::Room(*change, name, topic),
+    };
+    let tail = Tail(
+        sender.map(UserId::as_str),
+        client.map(ClientId::as_str),
+        id.map(MessageId::as_str),
+        stored,
+    );
+    let mut bytes = encode(&tail);
+    // The marker of the array of four; the whole record's marker counts these elements.
+    bytes.remove(0);
+    bytes
+}
+
+/// Whether a payload of a room's channel is a record (and not a signal).
+#[must_use]
+pub fn is_record(payload: &[u8]) -> bool {
+    payload.first() == Some(&0x99)
+}
+
+/// Reads a record.
+///
+/// # Errors
+/// `Corrupt` if it is not one of this version.
+pub fn decode(record: &[u8]) -> Result<Event> {
+    if record.get(1).is_some_and(|version| *version != VERSION) && is_record(record) {
+        let problem = format!("version {:?}, this program reads {VERSION}", record.get(1));
+        return Err(Error::corrupt("event", problem));
+    }
+    let (_, seq, epoch, time, messages, sender, client, id, stored): Record =
+        decode_value("event", record)?;
+    let content = match stored {
+        Stored::Publication(data) => Content::Publication {
+            data: trusted(data),
+        },
+        Stored::Message(body) => Content::Message {
+            body: trusted(body),
+        },
+        Stored::Member(user, change, role) => Content::Member { user, change, role },
+        Stored::Room(change, name, topic) => Content::Room {
+            change,
+            name,
+            topic,
+        },
+    };
+    Ok(Event {
+        seq,
+        epoch,
+        time,
+        messages,
+        sender,
+        client,
+        id,
+        content,
+    })
+}
+
+/// Bytes that were checked to be JSON before they were stored.
+fn trusted(bytes: Vec<u8>) -> Json {
+    Json::trusted(Bytes::from(bytes))
+}
+
+/// A value of ours as MessagePack.
+pub(crate) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    // Only a map with unserialisable keys could fail, and none is stored.
+    rmp_serde::to_vec(value).unwrap_or_default()
+}
+
+/// Reads a MessagePack value of ours, all of it.
+pub(crate) fn decode_value<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T> {
+    let mut reader = rmp_serde::Deserializer::new(std::io::Cursor::new(bytes));
+    reader.set_max_depth(16);
+    let value = T::deserialize(&mut reader).map_err(|error| Error::corrupt(what, error))?;
+    if reader.position() != bytes.len() as u64 {
+        return Err(Error::corrupt(what, "bytes after its end"));
+    }
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(seq: u64, messages: u64) -> Vec<u8> {
+        let mut head = vec![0x99, VERSION];
+        for number in [seq, 7, 1_732_000_000_000, messages] {
+            head.push(0xcf);
+            head.extend_from_slice(&number.to_be_bytes());
+        }
+        head
+    }
+
+    fn message() -> (Content, Vec<u8>) {
+        let body = Json::new("body", r#"{"text":"你好"}"#.as_bytes(), 100).unwrap();
+        let content = Content::Message { body };
+        let user = UserId::new("ann").unwrap();
+        let id = MessageId::new("m-1").unwrap();
+        let tail = tail(Some(&user), None, Some(&id), &content);
+        (content, [head(12, 9), tail].concat())
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let (content, record) = message();
+        let event = decode(&record).unwrap();
+        assert_eq!((event.seq, event.epoch, event.messages), (12, 7, 9));
+        assert_eq!(event.content, content);
+        assert_eq!(event.id.unwrap().as_str(), "m-1");
+    }
+
+    #[test]
+    fn stored_records_never_change_their_bytes() {
+        let (_, record) = message();
+        let text: String = record.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(
+            text,
+            "9901cf000000000000000ccf0000000000000007cf00000193433ea800cf0000000000000009a3616e6ec0a36d2d3181a16dc4117b2274657874223a22e4bda0e5a5bd227d"
+        );
+    }
+
+    #[test]
+    fn another_version_trailing_bytes_and_rubbish_are_refused() {
+        let (_, record) = message();
+        let mut newer = record.clone();
+        newer[1] = 2;
+        assert!(decode(&newer).unwrap_err().to_string().contains("version"));
+        let mut longer = record.clone();
+        longer.push(0);
+        assert!(
+            decode(&longer)
+                .unwrap_err()
+                .to_string()
+                .contains("after its end")
+        );
+        for cut in 0..record.len() {
+            assert!(decode(&record[..cut]).is_err());
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Appending: order, dedupe, epochs and what a reader finds.
+
+use chinwag_protocol::position::Position;
+use chinwag_store::append::Appended;
+use chinwag_store::channel::Heard;
+use chinwag_store::history::Resumed;
+use chinwag_store::{Error, Store, record};
+
+use crate::support::{CHANNEL, append, config, room, says, store, written};
+
+#[tokio::test]
+async fn sequences_are_dense_from_one_and_a_repeated_id_gets_the_first_answer() {
+    let (_redis, store) = store().await;
+    let room = room("lobby");
+    let first = written(append(&store, says(&room, CHANNEL, "ann", "m-1", "one"), (0, 0)).await);
+    let second = written(append(&store, says(&room, CHANNEL, "ann", "m-2", "two"), (0, 0)).await);
+    assert_eq!((first.position.seq, second.position.seq), (1, 2));
+    let again = append(
+        &store,
+        says(&room, CHANNEL, "ann", "m-1", "other text"),
+        (0, 0),
+    )
+    .await;
+    assert_eq!(again, Appended::Repeated(first));
+    // The same id of another sender is another message.
+    let other = written(append(&store, says(&room, CHANNEL, "bob", "m-1", "mine"), (0, 0)).await);
+    assert_eq!(other.position.seq, 3);
+}
+
+#[tokio::test]
+async fn a_batch_keeps_its_order_and_answers_each_draft() {
+    let (_redis, store) = store().await;
+    let room = room("lobby");
+    written(append(&store, says(&room, CHANNEL, "ann", "", "zero"), (0, 0)).await);
+    let drafts: Vec<_> = ["a", "b", "a", "c"]
+        .iter()
+        .map(|id| says(&room, CHANNEL, "ann", id, id))
+        .collect();
+    let answers = store
+        .append(store.keys().of_room(&room), &drafts)
+        .await
+        .unwrap();
+    let seqs: Vec<u64> = answers
+        .iter()
+        .map(|answer| match answer {
+            Appended::Written(receipt) | Appended::Repeated(receipt) => receipt.position.seq,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(seqs, [2, 3, 2, 4]);
+}
+
+#[tokio::test]
+async fn what_is_appended_is_heard_and_found_by_a_reader() {
+    let (_redis, store) = store().await;
+    let room = room("lobby");
+    let mut listener = store.listen(16).await.unwrap();
+    listener
+        .ear()
+        .join(std::slice::from_ref(&room))
+        .await
+        .unwrap();
+    written(append(&store, says(&room, CHANNEL, "ann", "m-1", "hi"), (0, 0)).await);
+    let Some(Heard::Room(heard, payload)) = listener.heard.recv().await else {
+        panic!()
+    };
+    assert_eq!(heard, room);
+    let event = record::decode(&payload).unwrap();
+    let resumed = store.resume(&room, Position::default(), 10).await.unwrap();
+    let Resumed::Continues { top, first, events } = resumed else {
+        panic!("{resumed:?}")
+    };
+    assert_eq!((top.position.seq, first), (1, 1));
+    assert_eq!(events, [event]);
+}
+
+#[tokio::test]
+async fn the_ring_keeps_what_is_not_archived() {
+    let (_redis, store) = store().await;
+    let room = room("lobby");
+    for number in 0..100 {
+        append(
+            &store,
+            says(&room, CHANNEL, "ann", "", &number.to_string()),
+            (0, 0),
+        )
+        .await;
+    }
+    assert_eq!(store.ring(&room, 1, 100).await.unwrap().len(), 100);
+    store.mark_archived(&[(room.clone(), 90)]).await.unwrap();
+    for number in 100..112 {
+        append(
+            &store,
+            says(&room, CHANNEL, "ann", "", &number.to_string()),
+            (0, 0),
+        )
+        .await;
+    }
+    let seqs: Vec<u64> = store
+        .ring(&room, 1, 112)
+        .await
+        .unwrap()
+        .iter()
+        .map(|event| event.seq)
+        .collect();
+    assert_eq!(
+        seqs,
+        (91..=112).collect::<Vec<u64>>(),
+        "more than 20, none of them archived"
+    );
+}
+
+#[tokio::test]
+async fn after_a_restart_nothing_is_appended_until_a_new_epoch_and_no_sequence_is_reused() {
+    let (mut redis, store) = store().await;
+    let room = room("lobby");
+    for id in ["m-1", "m-2"] {
+        append(&store, says(&room, CHANNEL, "ann", id, id), (0, 0)).await;
+    }
+    redis.restart().unwrap();
+    let draft = says(&room, CHANNEL, "ann", "m-3", "three");
+    let partition = store.keys().of_room(&room);
+    let refused = loop {
+        match store.append(partition, std::slice::from_ref(&draft)).await {
+            Err(Error::Unavailable(_)) => {}
+            answer => break answer,
+        }
+    };
+    assert!(
+        matches!(refused, Err(Error::NeedEpoch { .. })),
+        "{refused:?}"
+    );
+    // The archive is ahead of what survived: the sequence goes on above it.
+    let receipt = written(append(&store, draft, (5, 5)).await);
+    assert_eq!(receipt.position, Position::new(2, 6));
+    assert_eq!(receipt.messages, 6);
+}
+
+#[tokio::test]
+async fn a_reader_of_an_earlier_epoch_goes_on_or_is_told_to_rewind() {
+    let (mut redis, store) = store().await;
+    let room = room("lobby");
+    for id in ["m-1", "m-2", "m-3"] {
+        append(&store, says(&room, CHANNEL, "ann", id, id), (0, 0)).await;
+    }
+    redis.restart().unwrap();
+    let store = Store::connect(config(&redis)).await.unwrap();
+    append(&store, says(&room, CHANNEL, "ann", "m-4", "four"), (0, 0)).await;
+    let kept = store.resume(&room, Position::new(1, 3), 10).await.unwrap();
+    assert!(
+        matches!(&kept, Resumed::Continues { events, .. } if events.len() == 1),
+        "{kept:?}"
+    );
+    let lost = store.resume(&room, Position::new(1, 9), 10).await.unwrap();
+    assert!(matches!(lost, Resumed::Rewind { valid: 3, .. }), "{lost:?}");
+    let foreign = store.resume(&room, Position::new(9, 1), 10).await.unwrap();
+    assert!(matches!(foreign, Resumed::Rewind { .. }), "{foreign:?}");
+}
+
+#[tokio::test]
+async fn another_count_of_partitions_is_refused_with_what_to_do() {
+    let (redis, _store) = store().await;
+    let other = chinwag_store::Config {
+        partitions: 8,
+        ..config(&redis)
+    };
+    let error = Store::connect(other).await.err().unwrap().to_string();
+    assert!(error.contains("set redis.partitions = 4"), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_evicts_messages_is_refused_with_the_fix() {
+    let (redis, _store) = store().await;
+    let mut connection = redis.connection().unwrap();
+    let set = ["set", "maxmemory-policy", "allkeys-lru"];
+    redis::cmd("CONFIG")
+        .arg(&set)
+        .query::<String>(&mut connection)
+        .unwrap();
+    let error = Store::connect(config(&redis))
+        .await
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(
+        error.contains("config set maxmemory-policy noeviction"),
+        "{error}"
+    );
+}

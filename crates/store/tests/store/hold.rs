@@ -1,0 +1,200 @@
+//! What processes hold: leases, marks, sessions and presence.
+
+use std::time::Duration;
+
+use chinwag_protocol::id::ClientId;
+use chinwag_store::log::LogId;
+use chinwag_store::presence::Occupant;
+use chinwag_store::user::Profile;
+use chinwag_store::{Error, Partition};
+
+use crate::support::{CHANNEL, append, process, room, says, store, user};
+
+const LONG: Duration = Duration::from_secs(60);
+const SHORT: Duration = Duration::from_millis(30);
+
+#[tokio::test]
+async fn a_partition_has_one_holder_and_a_late_one_is_fenced() {
+    let (_redis, store) = store().await;
+    let (one, two) = (process("one"), process("two"));
+    let partition = Partition(0);
+    let late = store
+        .take_lease(partition, "fanout", &one, SHORT)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        store
+            .take_lease(partition, "fanout", &two, LONG)
+            .await
+            .unwrap(),
+        None
+    );
+    let held = loop {
+        if let Some(lease) = store
+            .take_lease(partition, "fanout", &two, LONG)
+            .await
+            .unwrap()
+        {
+            break lease;
+        }
+    };
+    assert!(held.token > late.token);
+    let id = LogId {
+        epoch: 1,
+        number: 1,
+    };
+    let refused = store.move_mark(&late, id, 1, &[]).await;
+    assert!(matches!(refused, Err(Error::Fenced(_))), "{refused:?}");
+    store.move_mark(&held, id, 1, &[]).await.unwrap();
+    assert_eq!(store.mark(partition, "fanout").await.unwrap(), id);
+    store.release_lease(&held).await.unwrap();
+    assert!(
+        store
+            .take_lease(partition, "fanout", &one, LONG)
+            .await
+            .unwrap()
+            .is_some()
+    );
+}
+
+#[tokio::test]
+async fn the_log_is_read_in_order_and_trimmed_only_behind_every_reader() {
+    let (redis, store) = store().await;
+    let lobby = room("lobby");
+    for text in ["one", "two", "three"] {
+        append(&store, says(&lobby, CHANNEL, "ann", "", text), (0, 0)).await;
+    }
+    let partition = store.keys().of_room(&lobby);
+    let reader = store.reader(100, Duration::from_millis(200)).unwrap();
+    let batches = reader.read(&[(partition, LogId::default())]).await.unwrap();
+    let ids: Vec<LogId> = batches[0].entries.iter().map(|entry| entry.id).collect();
+    assert_eq!(batches[0].entries.len(), 3);
+    let last = ids[2];
+    let name = process("one");
+    let archiver = store
+        .take_lease(partition, "archiver", &name, LONG)
+        .await
+        .unwrap()
+        .unwrap();
+    let fanout = store
+        .take_lease(partition, "fanout", &name, LONG)
+        .await
+        .unwrap()
+        .unwrap();
+    let roles = ["archiver", "fanout"];
+    assert_eq!(
+        store.move_mark(&archiver, last, 3, &roles).await.unwrap(),
+        0
+    );
+    store.move_mark(&fanout, ids[1], 2, &[]).await.unwrap();
+    assert_eq!(
+        store.move_mark(&archiver, last, 0, &roles).await.unwrap(),
+        2
+    );
+    let backlog = store.backlog(&[(partition, ids[1])]).await.unwrap();
+    assert_eq!(backlog[0].length, 1);
+    assert!(reader.read(&[(partition, last)]).await.unwrap().is_empty());
+    // The mark shows as a consumer group's place.
+    let mut connection = redis.connection().unwrap();
+    let groups: Vec<std::collections::HashMap<String, redis::Value>> = redis::cmd("XINFO")
+        .arg("GROUPS")
+        .arg(log_key(&mut connection))
+        .query(&mut connection)
+        .unwrap();
+    assert_eq!(groups.len(), 2);
+}
+
+fn log_key(connection: &mut redis::Connection) -> String {
+    let keys: Vec<String> = redis::cmd("KEYS").arg("log:*").query(connection).unwrap();
+    keys[0].clone()
+}
+
+#[tokio::test]
+async fn a_name_that_ran_out_stays_dead() {
+    let (_redis, store) = store().await;
+    let name = process("gateway");
+    assert!(store.renew_gateway(&name, SHORT, true).await.unwrap());
+    while store
+        .renew_gateway(&name, Duration::ZERO, false)
+        .await
+        .unwrap()
+    {}
+    assert!(!store.renew_gateway(&name, LONG, false).await.unwrap());
+}
+
+#[tokio::test]
+async fn presence_is_what_sessions_at_living_gateways_say() {
+    let (_redis, store) = store().await;
+    let (ann, gateway) = (user("ann"), process("gateway"));
+    let profile = Profile {
+        display_name: "Ann".to_owned(),
+        created: 1,
+    };
+    assert!(
+        store
+            .create_user(&ann, &profile, Some("hash"))
+            .await
+            .unwrap()
+    );
+    assert!(
+        !store
+            .create_user(&ann, &profile, Some("other"))
+            .await
+            .unwrap()
+    );
+    assert_eq!(store.password(&ann).await.unwrap().as_deref(), Some("hash"));
+    let client = ClientId::new("c-1").unwrap();
+    store.open_session(&gateway, &ann, &client).await.unwrap();
+    let partition = store.keys().of_user(&ann);
+    assert_eq!(
+        store.presence_work(partition, 10).await.unwrap(),
+        [ann.clone()]
+    );
+    let users = [ann.clone()];
+    let settled = store
+        .settle_presence(&users, &[gateway.clone()])
+        .await
+        .unwrap();
+    assert!(settled[0].changed && settled[0].online);
+    assert!(store.user(&ann).await.unwrap().unwrap().online);
+    assert_eq!(store.gateways_of(&users).await.unwrap()[&gateway], users);
+    // The gateway dies without a word: its sessions are worth nothing.
+    let settled = store.settle_presence(&users, &[]).await.unwrap();
+    assert!(settled[0].changed && !settled[0].online);
+    assert_eq!(store.session_count(&ann).await.unwrap(), 0);
+    assert_eq!(store.held_users(partition, &gateway).await.unwrap(), users);
+    let lease = store
+        .take_lease(partition, "presence", &gateway, LONG)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(store.finish_presence(&lease, 1).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn clients_of_a_channel_come_and_go() {
+    let (_redis, store) = store().await;
+    let (lobby, gateway) = (room("lobby"), process("gateway"));
+    let occupant = Occupant {
+        user: "ann".to_owned(),
+        client: ClientId::new("c-1").unwrap(),
+        connection_info: Some(b"{}".to_vec()),
+        channel_info: None,
+    };
+    store
+        .enter_channel(&lobby, &gateway, &occupant, true)
+        .await
+        .unwrap();
+    assert_eq!(
+        store.occupants(&lobby).await.unwrap(),
+        [(gateway.clone(), occupant.clone())]
+    );
+    let partition = store.keys().of_room(&lobby);
+    assert_eq!(
+        store.held_rooms(partition, &gateway).await.unwrap(),
+        [lobby.clone()]
+    );
+    store.leave_channel(&lobby, &occupant, false).await.unwrap();
+    assert!(store.occupants(&lobby).await.unwrap().is_empty());
+}

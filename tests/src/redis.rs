@@ -1,0 +1,124 @@
+//! A redis-server of one's own, in a folder of its own, on a unix socket.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
+
+/// A real redis-server that ends, with its data, when this value is dropped.
+pub struct Redis {
+    folder: TempDir,
+    child: Option<Child>,
+}
+
+impl Redis {
+    /// Starts one with an append-only file, and waits until it answers.
+    ///
+    /// # Errors
+    /// If redis-server is not installed or does not come up within ten seconds.
+    pub fn start() -> Result<Self> {
+        let folder = tempfile::Builder::new()
+            .prefix("chinwag-redis-")
+            .tempdir()?;
+        let mut redis = Self {
+            folder,
+            child: None,
+        };
+        redis.restart()?;
+        Ok(redis)
+    }
+
+    /// Starts it again on the same data.
+    ///
+    /// # Errors
+    /// As [`Redis::start`].
+    pub fn restart(&mut self) -> Result<()> {
+        self.kill();
+        let child = Command::new("redis-server")
+            .args([
+                "--port",
+                "0",
+                "--save",
+                "",
+                "--appendonly",
+                "yes",
+                "--appendfsync",
+                "everysec",
+            ])
+            .args([
+                "--maxmemory-policy",
+                "noeviction",
+                "--unixsocketperm",
+                "700",
+            ])
+            .arg("--unixsocket")
+            .arg(self.socket())
+            .arg("--dir")
+            .arg(self.folder.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("start redis-server; install it with `apt-get install redis-server`")?;
+        self.child = Some(child);
+        self.wait_until_it_answers()
+    }
+
+    /// Ends it at once, as a power cut would end the process.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            if let Err(error) = child.kill() {
+                eprintln!("cannot kill redis-server: {error}");
+            }
+            drop(child.wait());
+        }
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.folder.path().join("redis.sock")
+    }
+
+    /// Where its data is.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The URL to reach it by.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis+unix://{}", self.socket().display())
+    }
+
+    /// A plain connection, for looking at what is stored.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub fn connection(&self) -> Result<redis::Connection> {
+        Ok(redis::Client::open(self.url())?.get_connection()?)
+    }
+
+    fn wait_until_it_answers(&self) -> Result<()> {
+        let began = Instant::now();
+        loop {
+            let answer = self.connection().and_then(|mut connection| {
+                Ok(redis::cmd("PING").query::<String>(&mut connection)?)
+            });
+            match answer {
+                Ok(_) => return Ok(()),
+                Err(error) if began.elapsed() > Duration::from_secs(10) => {
+                    bail!("redis-server does not answer: {error}")
+                }
+                #[expect(clippy::disallowed_methods, reason = "a test's thread may wait")]
+                Err(_) => std::thread::sleep(Duration::from_millis(10)),
+            }
+        }
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
