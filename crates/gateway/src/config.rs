@@ -1,0 +1,172 @@
+//! What a gateway is told: limits, times, secrets, and the policy of each namespace.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use chinwag_protocol::event::Kind;
+use chinwag_protocol::id::RoomId;
+use chinwag_store::append::Rules;
+
+/// Everything a gateway is told. Made by the binary from settings that were checked there.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Threads that own connections; each has its own runtime and its own connection to Redis.
+    pub threads: usize,
+    /// Origins (scheme, host and port) of pages that may connect besides the gateway's own.
+    pub allowed_origins: Vec<String>,
+    /// Addresses of proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// Most connections at once.
+    pub max_connections: usize,
+    /// Most connections at once from one address.
+    pub max_connections_per_address: usize,
+    /// How long the HTTP request line and headers may take.
+    pub handshake_timeout: Duration,
+    /// How long a socket may stay silent before its `connect` command.
+    pub connect_timeout: Duration,
+    /// Time between pings.
+    pub ping_interval: Duration,
+    /// How long a pong may take.
+    pub pong_timeout: Duration,
+    /// Largest frame from a client, in bytes.
+    pub message_limit: usize,
+    /// Most bytes that wait for one connection.
+    pub outbox_limit: usize,
+    /// Most subscriptions of one connection.
+    pub subscriptions_per_connection: usize,
+    /// Most rooms to which a session is subscribed by itself when it connects.
+    pub rooms_on_connect: usize,
+    /// Commands a second that one connection may send in the long run; 0 is no limit.
+    pub commands_per_second: u32,
+    /// Whether connections without a token are let in.
+    pub anonymous: bool,
+    /// Whether sessions are subscribed to their personal channel by themselves.
+    pub personal_channel: bool,
+    /// How long connections may take to go when the gateway stops.
+    pub drain: Duration,
+    /// Whether anybody may register.
+    pub registration_open: bool,
+    /// How long our own tokens are good.
+    pub token_lifetime: Duration,
+    /// How many passwords are hashed at once.
+    pub hash_parallelism: usize,
+    /// How many may wait for that.
+    pub hash_queue: usize,
+    /// Verifies foreign tokens (JWT, HS256). Without it there are none.
+    pub hmac_secret: Option<Secret>,
+    /// Opens the server API. Without it the API is off.
+    pub api_key: Option<Secret>,
+    /// The lease on the gateway's name.
+    pub lease: Duration,
+    /// What may be done in which channels.
+    pub namespaces: Namespaces,
+}
+
+/// Bytes that never show in logs.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Vec<u8>);
+
+impl Secret {
+    /// Keeps `bytes` from being shown.
+    #[must_use]
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
+        Self(bytes.into())
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Secret(…)")
+    }
+}
+
+/// Policies by namespace; the default one's name is the empty text.
+#[derive(Debug, Clone, Default)]
+pub struct Namespaces(pub BTreeMap<String, Policy>);
+
+/// What may be done in the channels of a namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a setting of its own, by name"
+)]
+pub struct Policy {
+    /// Only members of a room may do anything in it; else anyone with a valid token may.
+    pub members_only: bool,
+    /// How many events the recent history holds.
+    pub history_size: u32,
+    /// How long it lives after the last event, in seconds; 0 is for ever.
+    pub history_seconds: u32,
+    /// Whether it is known who is subscribed.
+    pub presence: bool,
+    /// Whether subscribers hear who comes and goes.
+    pub join_leave: bool,
+    /// Whether subscribers may publish.
+    pub publish: bool,
+    /// Whether subscribers may read the history.
+    pub history: bool,
+    /// Whether subscribers may read the presence.
+    pub presence_read: bool,
+    /// Whether subscriptions are recoverable even if the client does not ask for it.
+    pub force_recovery: bool,
+    /// Whether a subscription needs a token of its own.
+    pub token_required: bool,
+}
+
+impl Policy {
+    /// How a room of this policy is written to.
+    #[must_use]
+    pub fn rules(&self) -> Rules {
+        Rules {
+            members_only: self.members_only,
+            history_size: self.history_size,
+            history_seconds: self.history_seconds,
+        }
+    }
+}
+
+impl Namespaces {
+    /// The policy for a channel, if its namespace exists. Personal channels have one of their own.
+    #[must_use]
+    pub fn policy(&self, room: &RoomId) -> Option<Policy> {
+        if room.personal_owner().is_some() {
+            return Some(PERSONAL);
+        }
+        self.0.get(room.namespace()).copied()
+    }
+
+    /// The kind that a room has which Redis does not know.
+    #[must_use]
+    pub fn kind(&self, room: &RoomId) -> Kind {
+        if room.personal_owner().is_some() {
+            return Kind::User;
+        }
+        match (room.namespace(), self.policy(room)) {
+            ("dm", _) => Kind::Dm,
+            (_, Some(policy)) if policy.members_only => Kind::Group,
+            _ => Kind::Channel,
+        }
+    }
+}
+
+/// A personal channel is written by the server alone; its owner reads it.
+const PERSONAL: Policy = Policy {
+    members_only: false,
+    history_size: 100,
+    history_seconds: 86_400,
+    presence: true,
+    join_leave: true,
+    publish: false,
+    history: true,
+    presence_read: true,
+    force_recovery: true,
+    token_required: false,
+};
