@@ -257,7 +257,7 @@ DELIVERY = [
             "chinwag_gateway_receive_seconds"),
     heatmap("3. Gateway to sockets", "From an event's arrival to the last local socket's buffer. A busy gateway shows here.",
             "chinwag_gateway_deliver_seconds"),
-    lines("Send to ack by gateway", "At the chosen quantile: is it one gateway or Redis?",
+    lines("Send to ack by gateway", "At the chosen quantile. One gateway high: that gateway. All of them: Redis.",
           (quantile("chinwag_gateway_append_seconds", "instance"), "{{instance}}"), unit="s"),
     lines("Redis to gateway by gateway", "At the chosen quantile: one gateway alone has a clock, a network or a CPU of its own to look at.",
           (quantile("chinwag_gateway_receive_seconds", "instance"), "{{instance}}"), unit="s"),
@@ -327,6 +327,11 @@ ARCHIVE = worker("archiver", "is not archived") + [
     lines("Commit time", "One commit of events and checkpoint.",
           (quantile("chinwag_archive_commit_seconds"), "at $quantile"),
           (mean("chinwag_archive_commit_seconds"), "mean"), unit="s"),
+    lines("Conflicts and duplicates", "Events whose sequence, or whose message id, was archived before with another event. Conflicts are an alarm: "
+          "the archived event was kept.",
+          (rate("chinwag_archive_conflicts_total"), "conflicts"),
+          (rate("chinwag_archive_duplicates_total"), "duplicates"), unit="cps"),
+    lines("Search time", "One search in the archive.", (quantile("chinwag_archive_search_seconds"), "at $quantile"), unit="s"),
     lines("Page time", "Reading one page of history from the archive, which happens when somebody scrolls back beyond the ring.",
           (quantile("chinwag_archive_page_seconds"), "at $quantile"), unit="s"),
 ]
