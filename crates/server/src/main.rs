@@ -1,2 +1,190 @@
-//! The binary `chinwag`.
-fn main() {}
+//! The binary `chinwag`: settings, subcommands and wiring.
+//!
+//! This crate reads the outside world (command line, environment, files), builds the parts that a
+//! subcommand needs, and ends the process. It must never hold logic of its own about chats: what
+//! happens to a message is in the crates that it wires together.
+
+mod args;
+mod connect;
+mod ending;
+mod folder;
+mod gather;
+mod parts;
+mod private_redis;
+mod redis_watch;
+mod secret;
+mod settings;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::process::ExitCode;
+
+use chinwag_runtime::metrics::Metrics;
+use chinwag_runtime::{Admin, Context, Failure, Signal, Signals, log, metrics};
+use clap::Parser;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::args::{Arguments, Command, Config, Run};
+use crate::ending::Ending;
+use crate::parts::Parts;
+use crate::settings::{Role, Settings, document};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return say_usage(&error),
+    };
+    ending::report(match arguments.command {
+        Command::Up(flags) => run(&Run::public(Role::Up, flags)),
+        Command::Gateway(flags) => run(&Run::public(Role::Gateway, flags)),
+        Command::Fanout(flags) => run(&Run::worker(Role::Fanout, flags)),
+        Command::Presence(flags) => run(&Run::worker(Role::Presence, flags)),
+        Command::Archiver(flags) => run(&Run::worker(Role::Archiver, flags)),
+        Command::Config(command) => config(&command),
+    })
+}
+
+/// One process from its settings to its end.
+fn run(run: &Run) -> Result<(), Ending> {
+    let settings = gather::run(run)?;
+    let metrics = observe(&settings)?;
+    let runtime = runtime()?;
+    let ending = runtime.block_on(live(&settings, metrics));
+    // Whatever still runs has been named; waiting for it here could take for ever.
+    runtime.shutdown_background();
+    ending
+}
+
+async fn live(settings: &Settings, metrics: Metrics) -> Result<(), Ending> {
+    let mut signals = Signals::listen().map_err(system("signals"))?;
+    let context = Context::new(settings.role.name());
+    context.watch_runtime("main");
+    let admin = admin(settings, &context, metrics)?;
+    let parts = tokio::select! {
+        parts = Parts::build(settings, &context) => parts?,
+        signal = signals.next() => return Err(Ending::Early(signal)),
+    };
+    announce(settings, &admin, &parts);
+    let reason = tokio::select! {
+        signal = signals.next() => Reason::Asked(signal),
+        failure = context.failed() => Reason::Failed(failure),
+    };
+    tracing::info!(%reason, "draining");
+    context.health().drain();
+    let stragglers = tokio::select! {
+        stragglers = parts.drain(settings) => stragglers,
+        signal = signals.next() => return Err(Ending::AtOnce(signal)),
+    };
+    match reason {
+        Reason::Failed(failure) => Err(Ending::Failed(failure)),
+        Reason::Asked(_) if !stragglers.is_empty() => {
+            Err(Ending::Stragglers(stragglers.join(", ")))
+        }
+        Reason::Asked(_) => {
+            tracing::info!("stopped in good order");
+            Ok(())
+        }
+    }
+}
+
+/// Why a process stops.
+#[derive(Debug)]
+enum Reason {
+    Asked(Signal),
+    Failed(Failure),
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Asked(signal) => write!(formatter, "{signal}"),
+            Self::Failed(failure) => write!(formatter, "{failure}"),
+        }
+    }
+}
+
+fn observe(settings: &Settings) -> Result<Metrics, Ending> {
+    log::init(settings.log_format, &settings.log_filter)
+        .map_err(|error| system("log")(io::Error::other(error)))?;
+    metrics::install(settings.role.name(), VERSION)
+        .map_err(|error| system("metrics")(io::Error::other(error)))
+}
+
+fn runtime() -> Result<Runtime, Ending> {
+    Builder::new_multi_thread()
+        .thread_name("worker")
+        .enable_all()
+        .build()
+        .map_err(system("threads"))
+}
+
+fn admin(settings: &Settings, context: &Context, metrics: Metrics) -> Result<Admin, Ending> {
+    let (key, address) = ("admin.listen", settings.admin);
+    let listening = |error| Ending::Listen {
+        key,
+        address,
+        error,
+    };
+    let listener = TcpListener::bind(address).map_err(listening)?;
+    Admin::start(listener, context.health().clone(), metrics).map_err(listening)
+}
+
+/// Tells people where to look, and machines in the log. With port 0 in the settings, this is the
+/// only place where the real ones stand.
+#[expect(clippy::print_stdout, reason = "for whoever started it on a terminal")]
+fn announce(settings: &Settings, admin: &Admin, parts: &Parts) {
+    let role = settings.role.name();
+    println!("chinwag {VERSION} {role}");
+    if let Some(public) = parts.address() {
+        println!("  chat   http://{}/", reachable(public));
+    }
+    println!("  admin  http://{}/metrics", reachable(admin.address()));
+    println!("  data   {}", settings.data.display());
+    let public = parts.address().map(tracing::field::display);
+    tracing::info!(role, version = VERSION, public, admin = %admin.address(), "running");
+}
+
+/// An address that says "everywhere" is no address that one can go to.
+fn reachable(address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        return format!("localhost:{}", address.port());
+    }
+    address.to_string()
+}
+
+fn config(command: &Config) -> Result<(), Ending> {
+    let text = match command {
+        Config::Default => document::defaults(),
+        Config::Doc => document::reference(),
+        Config::Check { file } => {
+            gather::check(file)?;
+            format!("{}: no problems\n", file.display())
+        }
+    };
+    #[expect(clippy::print_stdout, reason = "what this subcommand is for")]
+    {
+        print!("{text}");
+    }
+    Ok(())
+}
+
+/// Help goes where it was asked for; a mistake in the arguments is one in the settings.
+fn say_usage(error: &clap::Error) -> ExitCode {
+    if let Err(error) = error.print() {
+        tracing::error!(%error, "nowhere to print to");
+    }
+    if error.use_stderr() {
+        ExitCode::from(ending::USAGE)
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+fn system(what: &'static str) -> impl Fn(io::Error) -> Ending {
+    move |error| Ending::System { what, error }
+}

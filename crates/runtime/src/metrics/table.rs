@@ -67,9 +67,12 @@ pub const METRICS: &[Metric] = &[
 
     metric(Archive, "chinwag_archive_commit_seconds", Seconds, &[], "Time of one commit of events and checkpoint"),
     metric(Archive, "chinwag_archive_rows_total", Counter, &[], "Events committed to the archive"),
+    metric(Archive, "chinwag_archive_duplicates_total", Counter, &[], "Events whose message id was archived before under another sequence"),
+    metric(Archive, "chinwag_archive_conflicts_total", Counter, &[], "Events whose sequence was archived before with another event"),
     metric(Archive, "chinwag_archive_lag_seconds", Gauge, &[], "Age of the oldest event that is not archived"),
     metric(Archive, "chinwag_archive_trimmed_entries_total", Counter, &[], "Log entries trimmed after they were archived"),
     metric(Archive, "chinwag_archive_page_seconds", Seconds, &[], "Time to read one page of history from the archive"),
+    metric(Archive, "chinwag_archive_search_seconds", Seconds, &[], "Time of one search in the archive"),
 
     metric(Fanout, "chinwag_fanout_notices_total", Counter, &[], "Notices published to members who are online but not subscribed"),
     metric(Fanout, "chinwag_fanout_activity_updates_total", Counter, &[], "Moves in the room lists of members"),

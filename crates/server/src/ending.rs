@@ -1,0 +1,108 @@
+//! How a process ends: the one place where what happened becomes an exit code.
+
+use std::process::ExitCode;
+
+use chinwag_runtime::Failure;
+use thiserror::Error;
+
+use crate::folder::FolderError;
+use crate::private_redis::PrivateRedisError;
+use crate::secret::SecretError;
+use crate::settings::Problems;
+
+/// Why a process could not do its work, or not end in good order.
+#[derive(Debug, Error)]
+pub enum Ending {
+    /// The settings are wrong; nothing was started.
+    #[error(transparent)]
+    Settings(#[from] Problems),
+    /// A file that the settings name cannot be used.
+    #[error("{0}")]
+    File(String),
+    /// A secret cannot be had.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The data folder cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// There is no private Redis.
+    #[error(transparent)]
+    PrivateRedis(#[from] PrivateRedisError),
+    /// Redis cannot be used.
+    #[error("redis.url: {0}")]
+    Redis(chinwag_store::Error),
+    /// The archive cannot be used.
+    #[error("archive.url: {0}")]
+    Archive(chinwag_archive::Error),
+    /// An address cannot be listened on.
+    #[error("{key}: cannot listen on {address}: {error}")]
+    Listen {
+        /// The setting.
+        key: &'static str,
+        /// Its value.
+        address: std::net::SocketAddr,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// Told to stop while starting.
+    #[error("stopped by {0} before it was ready")]
+    Early(chinwag_runtime::Signal),
+    /// A part failed while running; the others were drained.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+    /// Some tasks did not end in time.
+    #[error("not all tasks ended in time: {0}")]
+    Stragglers(String),
+    /// A second signal.
+    #[error("a second {0}: ended at once, without draining")]
+    AtOnce(chinwag_runtime::Signal),
+    /// The system does not give what every process needs.
+    #[error("{what}: {error}")]
+    System {
+        /// What was wanted.
+        what: &'static str,
+        /// What the system says.
+        error: std::io::Error,
+    },
+}
+
+/// Wrong settings or arguments: `EX_USAGE` of sysexits(3). Starting again will not help.
+pub const USAGE: u8 = 64;
+const UNAVAILABLE: u8 = 69;
+const INTERNAL: u8 = 70;
+
+impl Ending {
+    /// The exit code.
+    #[must_use]
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Settings(_) | Self::File(_) | Self::Secret(_) => USAGE,
+            Self::PrivateRedis(PrivateRedisError::PathTooLong(_)) => USAGE,
+            Self::Folder(FolderError::Unusable { .. }) => USAGE,
+            Self::Archive(chinwag_archive::Error::Address(_)) => USAGE,
+            Self::Folder(FolderError::Taken { .. }) => UNAVAILABLE,
+            Self::PrivateRedis(_) | Self::Redis(_) | Self::Archive(_) => UNAVAILABLE,
+            Self::Listen { .. } => UNAVAILABLE,
+            Self::Early(_) => 0,
+            Self::Failed(_) | Self::Stragglers(_) | Self::AtOnce(_) | Self::System { .. } => {
+                INTERNAL
+            }
+        }
+    }
+}
+
+/// Says how it ended to whoever started it.
+pub fn report(ending: Result<(), Ending>) -> ExitCode {
+    let Err(ending) = ending else {
+        return ExitCode::SUCCESS;
+    };
+    tracing::error!(code = ending.code(), reason = %ending, "ended");
+    #[expect(
+        clippy::print_stderr,
+        reason = "before there is a log, and for people after it"
+    )]
+    {
+        eprintln!("chinwag: {ending}");
+    }
+    ExitCode::from(ending.code())
+}
