@@ -1,0 +1,137 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { Backoff } from '../assets/client/backoff.js';
+import { Chinwag } from '../assets/chinwag.js';
+import { FakeSocket, event, historyPage, settled } from './make.mjs';
+
+/** A connected client on a paused clock, and what it told. */
+async function chatting(context, subs = { r: { epoch: '1', offset: 2 } }) {
+  context.mock.timers.enable({ apis: ['setTimeout', 'Date'] });
+  FakeSocket.all = [];
+  const backoff = new Backoff({ random: () => 1 });
+  const chat = new Chinwag({ user: 'ann', token: async () => 't', url: 'ws://here', WebSocket: FakeSocket, backoff });
+  const seen = [];
+  chat.on('event', ({ room, event: { seq } }) => seen.push(`${room}:${seq}`));
+  chat.connect();
+  await settled();
+  FakeSocket.last.welcome({ subs });
+  return { chat, seen, tick: (time) => context.mock.timers.tick(time) };
+}
+
+const push = (channel, seq, more) => ({ push: { channel, pub: { data: event(seq, more), offset: seq } } });
+
+/** The connection is lost and comes back. */
+async function reconnect(tick, subs) {
+  FakeSocket.last.end();
+  tick(500);
+  await settled();
+  const socket = FakeSocket.last;
+  socket.welcome({ subs });
+  return socket;
+}
+
+test('a reconnect recovers all rooms in one frame, and shows everything once', async (context) => {
+  const { seen, tick } = await chatting(context, { r: { epoch: '1', offset: 2 }, s: { epoch: '9', offset: 0 }, '#ann': {} });
+  FakeSocket.last.say(push('r', 3), push('s', 1));
+  const pub = (seq) => ({ data: event(seq), offset: seq });
+  const socket = await reconnect(tick, {
+    r: { epoch: '1', offset: 5, recovered: true, publications: [pub(4), pub(5)] },
+    s: { epoch: '9', offset: 1, recovered: true },
+  });
+  assert.deepEqual(socket.sent[0].connect.subs, {
+    r: { recover: true, epoch: '1', offset: 3 },
+    s: { recover: true, epoch: '9', offset: 1 },
+  });
+  socket.say(push('r', 5), push('r', 6));
+  assert.deepEqual(seen, ['r:3', 's:1', 'r:4', 'r:5', 'r:6']);
+});
+
+test('a message is sent, acknowledged, and over when its event comes', async (context) => {
+  const { chat } = await chatting(context);
+  const { id } = chat.send('r', { text: 'hello' });
+  const { rpc } = FakeSocket.last.commands('rpc')[0];
+  assert.deepEqual(rpc, { method: 'message.send', data: { room: 'r', id, body: { text: 'hello' } } });
+  FakeSocket.last.answer('message.send', { id, seq: 3 });
+  await settled();
+  assert.equal(chat.outbox.in('r')[0].state, 'sent');
+  FakeSocket.last.say(push('r', 3, { id, user: 'ann' }));
+  assert.equal(chat.outbox.in('r').length, 0);
+});
+
+test('somebody else under the same id is not our message', async (context) => {
+  const { chat } = await chatting(context);
+  const { id } = chat.send('r', 'mine');
+  FakeSocket.last.say(push('r', 3, { id, user: 'bob' }));
+  assert.equal(chat.outbox.in('r').length, 1);
+});
+
+test('a message whose answer was lost is sent again, and its recovered event ends it', async (context) => {
+  const { chat, tick } = await chatting(context);
+  const { id } = chat.send('r', 'once');
+  const mine = { data: event(3, { id, user: 'ann' }), offset: 3 };
+  const socket = await reconnect(tick, { r: { epoch: '1', offset: 3, recovered: true, publications: [mine] } });
+  await settled();
+  assert.equal(chat.outbox.in('r').length, 0);
+  assert.equal(socket.commands('rpc').length, 0);
+});
+
+test('an acknowledged message that does not come back is fetched', async (context) => {
+  const { chat, seen, tick } = await chatting(context);
+  const { id } = chat.send('r', 'hello');
+  FakeSocket.last.answer('message.send', { id, seq: 4 });
+  await settled();
+  tick(2000);
+  await settled();
+  const page = historyPage(4, { after: 2 });
+  page.events[1] = event(4, { id, user: 'ann' });
+  FakeSocket.last.answer('message.page', page);
+  await settled();
+  assert.deepEqual(seen, ['r:3', 'r:4']);
+  assert.equal(chat.outbox.in('r').length, 0);
+});
+
+test('rooms that the server does not subscribe by itself are followed, again after a reconnect', async (context) => {
+  const { chat, seen, tick } = await chatting(context, {});
+  chat.follow('far');
+  const [command] = FakeSocket.last.commands('subscribe');
+  FakeSocket.last.say({ id: command.id, subscribe: { epoch: '1', offset: 7 } }, push('far', 8));
+  const socket = await reconnect(tick, {});
+  const [again] = socket.commands('subscribe');
+  assert.deepEqual(again.subscribe, { channel: 'far', recoverable: true, positioned: true, recover: true, epoch: '1', offset: 8 });
+  chat.unfollow('far');
+  assert.deepEqual(seen, ['far:8']);
+});
+
+test('a new room, a lost one, and one to be subscribed anew', async (context) => {
+  const { chat } = await chatting(context);
+  const told = [];
+  chat.on('joined', ({ room }) => told.push(`joined ${room}`));
+  chat.on('parted', ({ room }) => told.push(`parted ${room}`));
+  FakeSocket.last.say(
+    { push: { channel: 'new', subscribe: { epoch: '1', offset: 0 } } },
+    push('new', 1),
+    { push: { channel: 'r', unsubscribe: { code: 2500, reason: 'insufficient state' } } },
+    { push: { channel: 'new', unsubscribe: { code: 2000, reason: 'removed' } } },
+  );
+  assert.deepEqual(told, ['joined new', 'parted new']);
+  assert.deepEqual(FakeSocket.last.commands('subscribe').map(({ subscribe }) => subscribe.channel), ['r']);
+});
+
+test('a call waits for the connection, but not for ever', async (context) => {
+  const { chat, tick } = await chatting(context);
+  FakeSocket.last.end();
+  const early = chat.rpc('room.list');
+  tick(500);
+  await settled();
+  FakeSocket.last.welcome({});
+  await settled();
+  FakeSocket.last.answer('room.list', { rooms: [] });
+  assert.deepEqual(await early, { rooms: [] });
+  FakeSocket.last.end();
+  const late = chat.rpc('room.list');
+  tick(500);
+  await settled();
+  tick(9500);
+  await assert.rejects(late, { code: 1 });
+});

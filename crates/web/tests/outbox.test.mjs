@@ -1,0 +1,121 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { Backoff } from '../assets/client/backoff.js';
+import { Failure } from '../assets/client/failure.js';
+import { Outbox } from '../assets/client/outbox.js';
+import { settled } from './make.mjs';
+
+/** An outbox whose sending the test answers. */
+function outboxWith(storage) {
+  const sending = [];
+  const send = (entry) => new Promise((resolve, reject) => sending.push({ id: entry.id, text: entry.body, resolve, reject }));
+  const outbox = new Outbox({ send, storage, backoff: new Backoff({ base: 1000, random: () => 1 }) });
+  const states = () => outbox.in('r').map(({ state }) => state);
+  return { outbox, sending, states };
+}
+
+const busy = () => new Failure({ code: 100, message: 'busy', temporary: true });
+
+test('nothing is sent without a connection, everything with one, in order', async () => {
+  const { outbox, sending, states } = outboxWith();
+  for (const text of ['one', 'two', 'three']) outbox.add('r', text);
+  outbox.add('other', 'elsewhere');
+  assert.deepEqual(states(), ['waiting', 'waiting', 'waiting']);
+  outbox.resume();
+  assert.deepEqual(sending.map(({ text }) => text), ['one', 'elsewhere']);
+  sending[0].resolve({ seq: 1 });
+  await settled();
+  assert.deepEqual(sending.map(({ text }) => text), ['one', 'elsewhere', 'two']);
+  assert.deepEqual(states(), ['sent', 'sending', 'waiting']);
+});
+
+test('a lost answer is repeated under the same id, before what was written later', async () => {
+  const { outbox, sending } = outboxWith();
+  outbox.resume();
+  outbox.add('r', 'one');
+  outbox.add('r', 'two');
+  outbox.pause();
+  sending[0].reject(Failure.offline());
+  await settled();
+  assert.equal(sending.length, 1);
+  outbox.resume();
+  assert.deepEqual(sending.map(({ text }) => text), ['one', 'one']);
+  assert.equal(sending[0].id, sending[1].id);
+});
+
+test('a busy server is tried again after a pause, and nothing overtakes', async (context) => {
+  context.mock.timers.enable({ apis: ['setTimeout'] });
+  const { outbox, sending } = outboxWith();
+  outbox.resume();
+  outbox.add('r', 'one');
+  sending[0].reject(busy());
+  await settled();
+  outbox.add('r', 'two');
+  assert.equal(sending.length, 1);
+  context.mock.timers.tick(1000);
+  assert.deepEqual(sending.map(({ text }) => text), ['one', 'one']);
+});
+
+test('a refused message stays with its reason, does not hold up others, and can be tried again or deleted', async () => {
+  const { outbox, sending, states } = outboxWith();
+  outbox.resume();
+  const { id } = outbox.add('r', 'one');
+  outbox.add('r', 'two');
+  sending[0].reject(new Failure({ code: 103, message: 'muted' }));
+  await settled();
+  assert.deepEqual(states(), ['failed', 'sending']);
+  sending[1].resolve({ seq: 1 });
+  await settled();
+  outbox.retry(id);
+  assert.equal(sending[2].id, id);
+  sending[2].reject(new Failure({ code: 103, message: 'muted' }));
+  await settled();
+  outbox.discard(id);
+  assert.deepEqual(states(), ['sent']);
+});
+
+test('the event ends it, also when the acknowledgement never came', async () => {
+  const { outbox, sending } = outboxWith();
+  outbox.resume();
+  const { id } = outbox.add('r', 'one');
+  outbox.confirm(id);
+  assert.equal(outbox.in('r').length, 0);
+  sending[0].reject(Failure.timeout());
+  await settled();
+  assert.equal(outbox.unsent, 0);
+  assert.equal(sending.length, 1);
+});
+
+test('what was acknowledged is over when the position has passed it', async () => {
+  const { outbox, sending } = outboxWith();
+  outbox.resume();
+  outbox.add('r', 'one');
+  sending[0].resolve({ seq: 7 });
+  await settled();
+  outbox.arrived('r', 6);
+  assert.equal(outbox.in('r').length, 1);
+  outbox.arrived('r', 7);
+  assert.equal(outbox.in('r').length, 0);
+});
+
+test('unsent messages outlive a reload with their ids', async () => {
+  let kept = [];
+  const storage = { load: () => JSON.parse(JSON.stringify(kept)), save: (entries) => void (kept = entries) };
+  const before = outboxWith(storage);
+  before.outbox.resume();
+  const { id } = before.outbox.add('r', 'one');
+  before.outbox.add('r', 'two');
+  const after = outboxWith(storage);
+  after.outbox.resume();
+  assert.equal(after.sending[0].id, id);
+  after.sending[0].resolve({ seq: 1 });
+  await settled();
+  assert.deepEqual(kept.map(({ body }) => body), ['two']);
+});
+
+test('there is an end to what can be written without a connection', () => {
+  const { outbox } = outboxWith();
+  for (let count = 0; count < 200; count += 1) outbox.add('r', 'x');
+  assert.throws(() => outbox.add('r', 'x'), Failure);
+});
