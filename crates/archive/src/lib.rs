@@ -53,6 +53,7 @@ mod metered;
 mod migrate;
 mod open;
 mod page;
+mod postgres;
 mod row;
 mod search;
 mod sqlite;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::archive::Archive;
 use crate::error::{Error, Result};
 use crate::metered::Metered;
+use crate::postgres::Postgres;
 use crate::sqlite::Sqlite;
 
 /// Opens the archive at an address, and brings its schema up to date.
@@ -21,6 +22,9 @@ use crate::sqlite::Sqlite;
 pub async fn open(url: &str) -> Result<Arc<dyn Archive>> {
     if let Some(path) = url.strip_prefix("sqlite:") {
         return Ok(Arc::new(Metered::new(Sqlite::open(path.as_ref()).await?)));
+    }
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        return Ok(Arc::new(Metered::new(Postgres::open(url).await?)));
     }
     // What is wrong may be a password in the wrong place: show no more than the scheme.
     let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);

@@ -194,8 +194,8 @@ mod properties {
 
         #[test]
         fn folding_twice_is_folding_once(text in ".{0,40}|\\PC{0,40}") {
-            let once: String = fold::folded(&text).collect();
-            let twice: String = fold::folded(&once).collect();
+            let once: String = folded(&text).collect();
+            let twice: String = folded(&once).collect();
             prop_assert_eq!(once, twice);
         }
     }
