@@ -1,2 +1,67 @@
-//! `cargo xtask`.
-fn main() {}
+//! `cargo xtask`: one command to start chinwag from its source, one to test all of it.
+//!
+//! Installs what is missing, saying so, and then runs. Imports no crate of ours, so that it builds
+//! in seconds on a bare machine; the crates know nothing of it either.
+
+#![expect(clippy::print_stdout, reason = "it talks to whoever started it")]
+
+mod bench;
+mod fuzz;
+mod install;
+mod step;
+mod test;
+mod tree;
+mod up;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// One command to start chinwag from its source, one to test all of it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    arg_required_else_help = true
+)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Build chinwag and run all of it; installs redis-server if it is missing
+    ///
+    /// Everything behind `up` goes to `chinwag up` as it is: cargo xtask up --listen 0.0.0.0:8000
+    Up {
+        /// Flags of `chinwag up`
+        #[arg(
+            trailing_var_arg = true,
+            allow_hyphen_values = true,
+            value_name = "FLAG"
+        )]
+        flags: Vec<String>,
+    },
+    /// Run everything that CI runs; installs what is missing
+    Test,
+    /// Fuzz every target for a while; needs the nightly compiler and cargo-fuzz
+    Fuzz {
+        /// Seconds per target
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+    },
+    /// Run the micro-benchmarks
+    Bench {
+        /// Only those whose name contains this
+        filter: Option<String>,
+    },
+}
+
+fn main() -> Result<()> {
+    match Arguments::parse().task {
+        Task::Up { flags } => up::run(&flags),
+        Task::Test => test::run(),
+        Task::Fuzz { seconds } => fuzz::run(seconds),
+        Task::Bench { filter } => bench::run(filter.as_deref()),
+    }
+}
