@@ -3,7 +3,11 @@
 //! Installs what is missing, saying so, and then runs. Imports no crate of ours, so that it builds
 //! in seconds on a bare machine; the crates know nothing of it either.
 
-#![expect(clippy::print_stdout, reason = "it talks to whoever started it")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "it talks to whoever started it"
+)]
 
 mod bench;
 mod fuzz;
@@ -12,6 +16,8 @@ mod step;
 mod test;
 mod tree;
 mod up;
+
+use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -57,8 +63,19 @@ enum Task {
     },
 }
 
-fn main() -> Result<()> {
-    match Arguments::parse().task {
+fn main() -> ExitCode {
+    match run(Arguments::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Without the backtrace that a returned error would bring: the causes say it all.
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<()> {
+    match task {
         Task::Up { flags } => up::run(&flags),
         Task::Test => test::run(),
         Task::Fuzz { seconds } => fuzz::run(seconds),

@@ -1,7 +1,10 @@
 //! What the compiler cannot check of the way this repository is built. Each module is one rule, or
 //! a few that belong together; CONTRIBUTING.md has the reasons.
 
-#![expect(clippy::unwrap_used, reason = "a rule that cannot be looked into has failed")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a rule that cannot be looked into has failed"
+)]
 
 mod tree;
 
