@@ -3,7 +3,8 @@
 
     deploy/check_files.py
 
-The dashboard is what its generator writes, every panel has a description and a unit. Every alert has a severity, a summary, a
+The dashboard is what its generator writes, every panel has a description and a unit, and every metric of chinwag's table is on it,
+and no other. Every alert has a severity, a summary, a
 description, a unit test in which it keeps quiet and one in which it fires, and a section in runbook.md that its runbook_url
 names; and there is no section without an alert. Variables of compose.yaml are in .env.example and the other way round, and
 none of the secrets has a default. promtool, where it is installed, checks rules, their tests, and both scrape configurations.
@@ -45,6 +46,26 @@ def dashboard():
                 yield f"panel {panel['title']}: its description is not a sentence"
             if not panel["fieldConfig"]["defaults"].get("unit"):
                 yield f"panel {panel['title']}: has no unit"
+
+
+    yield from metrics()
+
+
+def metrics():
+    """Whether what is asked for exists is for check_queries.py to see; this is quicker, and sees what nobody asks for."""
+    described = set(re.findall(r'"(chinwag_\w+)"', (HERE.parent / "crates/runtime/src/metrics/table.rs").read_text()))
+    for path in ("grafana/dashboards/chinwag.json", "prometheus/alerts.yml"):
+        asked = {series(name, described) for name in re.findall(r"\bchinwag_\w+", read(path))}
+        for name in sorted(asked - described):
+            yield f"{path}: there is no metric {name}"
+        if path.endswith(".json"):
+            for name in sorted(described - asked):
+                yield f"{path}: {name} is on no panel"
+
+
+def series(name, described):
+    """The metric that a series belongs to: a histogram makes three."""
+    return name if name in described else re.sub(r"_(bucket|sum|count)$", "", name)
 
 
 def panels(listed):
