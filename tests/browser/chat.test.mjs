@@ -252,6 +252,7 @@ describe('a lost connection', () => {
     for (const text of ['while away 1', 'while away 2', 'while away 3']) await bob.write(text);
     await alice.write('from the tunnel');
     await alice.page.locator('.pending', { hasText: 'from the tunnel' }).waitFor();
+    await assertAccessible(alice.page);
     await bob.sees('while away 3');
     await alice.context.setOffline(false);
     await bob.sees('from the tunnel');

@@ -37,12 +37,13 @@ export class Banner {
     this.#state = state;
     if (state.name === 'connected') return this.#connected();
     if (this.#told) return this.#tick();
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#tell(), this.#wasConnected && state.name !== 'closed' ? PATIENCE : 0);
+    if (state.name === 'closed' || !this.#wasConnected) return this.#tell();
+    // Not anew for each attempt: those may come faster than the patience ends.
+    this.#timer ??= setTimeout(() => this.#tell(), PATIENCE);
   }
 
   #connected() {
-    clearTimeout(this.#timer);
+    this.#stop();
     this.#banner.hidden = true;
     if (this.#told) this.#announcer.say('Connected again.');
     this.#told = false;
@@ -58,7 +59,7 @@ export class Banner {
   }
 
   #tick() {
-    clearTimeout(this.#timer);
+    this.#stop();
     this.#banner.hidden = false;
     const words = this.#words();
     if (this.#text.textContent !== words) this.#text.textContent = words;
@@ -66,11 +67,16 @@ export class Banner {
     if (this.#state.name === 'waiting') this.#timer = setTimeout(() => this.#tick(), 250);
   }
 
+  #stop() {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
   #words() {
     const state = this.#state;
     if (state.name === 'closed') return `The server ended the connection. ${inWords(state.failure)}`;
     if (state.name !== 'waiting') return 'No connection. Trying now …';
     const seconds = Math.ceil((state.until - Date.now()) / 1000);
-    return seconds > 0 ? `No connection. Trying again in ${seconds} s.` : 'No connection. Trying now …';
+    return seconds > 0 ? `No connection. Trying again in ${seconds}\u00a0s.` : 'No connection. Trying now …';
   }
 }
