@@ -220,6 +220,21 @@ impl Store {
             .await
     }
 
+    /// Tells gateways several things, in order and in one round trip.
+    ///
+    /// # Errors
+    /// As every write.
+    pub async fn notify_all(&self, notices: &[(Incarnation, Notice)]) -> Result<()> {
+        let mut pipeline = redis::pipe();
+        for (gateway, notice) in notices {
+            pipeline
+                .cmd("PUBLISH")
+                .arg(Keys::inbox(gateway))
+                .arg(record::encode(notice));
+        }
+        self.link.pipeline("notify", &pipeline).await.map(drop)
+    }
+
     /// Gives an order to all gateways.
     ///
     /// # Errors

@@ -165,13 +165,24 @@ impl Link {
         if pipeline.is_empty() {
             return Ok(Vec::new());
         }
+        let (values, _) = self.pipeline_on(name, pipeline).await?;
+        Ok(values)
+    }
+
+    /// Runs commands in one round trip, and says on which of this link's connections: what was
+    /// learnt on an earlier one may have been another server's.
+    pub(crate) async fn pipeline_on(
+        &self,
+        name: &'static str,
+        pipeline: &Pipeline,
+    ) -> Result<(Vec<Value>, u64)> {
         let (mut connection, generation) = self.connection().await?;
         let started = Instant::now();
         match pipeline.query_async::<Vec<Value>>(&mut connection).await {
             Ok(values) => {
                 metrics::histogram!("chinwag_redis_command_seconds", "command" => name)
                     .record(started.elapsed());
-                Ok(values)
+                Ok((values, generation))
             }
             Err(error) => {
                 self.after(&error, generation).await;

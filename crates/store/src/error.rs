@@ -94,10 +94,6 @@ impl Error {
         }
     }
 
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "callers hand over errors and texts alike"
-    )]
     pub(crate) fn corrupt(what: &'static str, problem: impl std::fmt::Display) -> Self {
         Error::Corrupt {
             what,

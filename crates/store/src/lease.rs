@@ -168,7 +168,8 @@ impl Store {
         Ok((found, now))
     }
 
-    /// Takes or renews a lease on a partition. `None`: another process holds it.
+    /// Takes or renews a lease on a partition. `None`: another process holds it. The token of a
+    /// lease that is newly taken is higher than any before and than `above`.
     ///
     /// # Errors
     /// As every write.
@@ -178,13 +179,15 @@ impl Store {
         role: &'static str,
         name: &Incarnation,
         lease: Duration,
+        above: u64,
     ) -> Result<Option<Lease>> {
         let call = Call::new("take_lease")
             .key(self.keys.lease(partition, role))
             .key(self.keys.mark(partition))
             .arg(name.as_str())
             .number(milliseconds(lease))
-            .arg(role);
+            .arg(role)
+            .number(above);
         let token = value::number("lease", &self.link.call(&call).await?)?;
         let incarnation = name.clone();
         Ok((token > 0).then_some(Lease {

@@ -23,6 +23,7 @@ pub mod history;
 pub mod keys;
 pub mod lease;
 pub mod log;
+pub mod mark;
 pub mod member;
 pub mod partition;
 pub mod presence;

@@ -1,5 +1,6 @@
-//! Reading the partitions' logs, and marking how far a worker has come.
+//! Reading the partitions' logs.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,10 +9,9 @@ use chinwag_protocol::event::Event;
 use chinwag_protocol::id::RoomId;
 use redis::Value;
 
-use crate::connect::{Call, Link};
+use crate::connect::Link;
 use crate::error::{Error, Result};
 use crate::keys::Keys;
-use crate::lease::Lease;
 use crate::partition::Partition;
 use crate::record;
 use crate::store::Store;
@@ -45,18 +45,26 @@ impl std::str::FromStr for LogId {
     }
 }
 
-/// One entry of a log. A record that cannot be read is kept as it is: a worker decides what to
-/// do with it, and the log goes on.
+/// One entry of a log. What cannot be read is kept as it is: a worker decides what to do with it,
+/// and the log goes on.
 #[derive(Debug, Clone)]
 pub struct Entry {
     /// Its place.
     pub id: LogId,
-    /// The room it belongs to.
-    pub room: RoomId,
+    /// The room it belongs to, unless somebody else wrote this entry.
+    pub room: Option<RoomId>,
     /// What happened, or why it cannot be read.
     pub event: Result<Event>,
     /// The record itself.
     pub record: Bytes,
+}
+
+impl Entry {
+    /// The room and what happened in it, if both can be read.
+    #[must_use]
+    pub fn read(&self) -> Option<(&RoomId, &Event)> {
+        Some((self.room.as_ref()?, self.event.as_ref().ok()?))
+    }
 }
 
 /// What one read brought of one partition, in order, never empty.
@@ -64,7 +72,11 @@ pub struct Entry {
 pub struct Batch {
     /// The partition.
     pub partition: Partition,
-    /// Its next entries.
+    /// The partition's epoch, read before the entries and from the same server. So whoever
+    /// archives under it can tell the archive which history these entries are of: a server that
+    /// was replaced meanwhile has an epoch that the archive no longer takes.
+    pub epoch: u64,
+    /// Its next entries, none of them of a later epoch.
     pub entries: Vec<Entry>,
 }
 
@@ -75,6 +87,9 @@ pub struct Reader {
     keys: Arc<Keys>,
     count: usize,
     wait: Duration,
+    /// Epochs as read on the connection of this generation.
+    epochs: BTreeMap<Partition, u64>,
+    generation: u64,
 }
 
 impl Store {
@@ -94,95 +109,46 @@ impl Store {
             keys: Arc::clone(&self.keys),
             count,
             wait,
+            epochs: BTreeMap::new(),
+            generation: 0,
         })
     }
-
-    /// Up to where a role has done a partition's log.
-    ///
-    /// # Errors
-    /// As every read.
-    pub async fn mark(&self, partition: Partition, role: &str) -> Result<LogId> {
-        let mut command = redis::cmd("HGET");
-        command.arg(self.keys.mark(partition)).arg(role);
-        let answer = self.link.query("mark", &command).await?;
-        match value::optional(answer) {
-            Some(answer) => value::text("mark", answer)?.parse(),
-            None => Ok(LogId::default()),
-        }
-    }
-
-    /// Records that the lease's holder has done everything up to `id`, `count` entries more than
-    /// before, and trims what all of `trim_after` have done. Says how many entries were trimmed.
-    ///
-    /// # Errors
-    /// `Fenced` if the lease is no longer held.
-    pub async fn move_mark(
-        &self,
-        lease: &Lease,
-        id: LogId,
-        count: usize,
-        trim_after: &[&str],
-    ) -> Result<u64> {
-        let call = Call::new("move_mark")
-            .key(self.keys.lease(lease.partition, lease.role))
-            .key(self.keys.mark(lease.partition))
-            .key(self.keys.log(lease.partition))
-            .arg(lease.holder())
-            .arg(lease.role)
-            .arg(id.to_string())
-            .number(count as u64)
-            .arg(trim_after.join(" "));
-        value::number("mark", &self.link.call(&call).await?)
-    }
-
-    /// How many entries partitions' logs have after given places, as `XINFO`-like lag, and the
-    /// time of the first of them (ms since 1970, `None` if there is none).
-    ///
-    /// # Errors
-    /// As every read.
-    pub async fn backlog(&self, places: &[(Partition, LogId)]) -> Result<Vec<Backlog>> {
-        let mut pipeline = redis::pipe();
-        for (partition, id) in places {
-            let log = self.keys.log(*partition);
-            pipeline.cmd("XLEN").arg(&log);
-            pipeline
-                .cmd("XRANGE")
-                .arg(&log)
-                .arg(format!("({id}"))
-                .arg("+")
-                .arg("COUNT")
-                .arg(1);
-        }
-        let mut answers = self.link.pipeline("backlog", &pipeline).await?.into_iter();
-        let mut found = Vec::with_capacity(places.len());
-        for _ in places {
-            let length = value::number("backlog", &answers.next().unwrap_or_default())?;
-            let entries = entries(answers.next().unwrap_or_default())?;
-            let oldest = entries.first().and_then(|entry| entry.event.as_ref().ok());
-            found.push(Backlog {
-                length,
-                oldest_time: oldest.map(|event| event.time),
-            });
-        }
-        Ok(found)
-    }
-}
-
-/// What is left of a log after a place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Backlog {
-    /// Entries in the log, done ones that are not trimmed yet included.
-    pub length: u64,
-    /// The time of the first entry after the place, in milliseconds since 1970.
-    pub oldest_time: Option<u64>,
 }
 
 impl Reader {
-    /// The next entries of logs, each after its place. Empty if nothing came within the wait.
+    /// The next entries of logs, each after its place. May be empty even before the wait is over.
     ///
     /// # Errors
     /// As every read.
-    pub async fn read(&self, places: &[(Partition, LogId)]) -> Result<Vec<Batch>> {
+    pub async fn read(&mut self, places: &[(Partition, LogId)]) -> Result<Vec<Batch>> {
+        let unknown: Vec<Partition> = places
+            .iter()
+            .map(|(partition, _)| *partition)
+            .filter(|partition| !self.epochs.contains_key(partition))
+            .collect();
+        let mut pipeline = redis::pipe();
+        for partition in &unknown {
+            let key = self.keys.epoch(*partition);
+            pipeline.cmd("HGET").arg(key).arg("epoch");
+        }
+        pipeline.add_command(self.command(places));
+        let (answers, generation) = self.link.pipeline_on("xread", &pipeline).await?;
+        if generation != self.generation {
+            // Another connection may be to another server.
+            self.epochs.clear();
+            self.generation = generation;
+        }
+        let mut answers = answers.into_iter();
+        for (partition, answer) in unknown.iter().zip(&mut answers) {
+            let epoch = value::optional(answer)
+                .map(|answer| value::number("epoch", &answer))
+                .transpose()?;
+            self.epochs.insert(*partition, epoch.unwrap_or(0));
+        }
+        self.batches(places, answers.next().unwrap_or_default())
+    }
+
+    fn command(&self, places: &[(Partition, LogId)]) -> redis::Cmd {
         let mut command = redis::cmd("XREAD");
         command.arg("COUNT").arg(self.count);
         command
@@ -195,12 +161,15 @@ impl Reader {
         for (_, id) in places {
             command.arg(id.to_string());
         }
-        let answer = self.link.query("xread", &command).await?;
+        command
+    }
+
+    fn batches(&mut self, places: &[(Partition, LogId)], answer: Value) -> Result<Vec<Batch>> {
         let mut fields = Fields::of("xread", answer)?;
         let mut batches = Vec::new();
         while !fields.is_empty() {
             // RESP2 pairs key and entries in arrays; RESP3's map is flattened by `Fields`.
-            let (key, entries_answer) = match fields.value()? {
+            let (key, answer) = match fields.value()? {
                 pair @ Value::Array(_) => {
                     let mut pair = Fields::of("xread", pair)?;
                     (pair.text()?, pair.value()?)
@@ -213,41 +182,67 @@ impl Reader {
             let Some((partition, _)) = place else {
                 continue;
             };
-            let entries = entries(entries_answer)?;
+            let Some(epoch) = self.epochs.get(partition).copied() else {
+                continue;
+            };
+            let mut entries = entries(answer)?;
+            if entries.iter().any(|entry| entry.id.epoch > epoch) {
+                // Installed since it was read: the next read asks again.
+                self.epochs.remove(partition);
+                entries.retain(|entry| entry.id.epoch <= epoch);
+            }
             if !entries.is_empty() {
                 batches.push(Batch {
                     partition: *partition,
+                    epoch,
                     entries,
                 });
             }
         }
         Ok(batches)
     }
+
+    /// Asks for a partition's epoch anew at the next read.
+    pub fn forget(&mut self, partition: Partition) {
+        self.epochs.remove(&partition);
+    }
 }
 
-fn entries(answer: Value) -> Result<Vec<Entry>> {
+pub(crate) fn entries(answer: Value) -> Result<Vec<Entry>> {
     let mut fields = Fields::of("log", answer)?;
     let mut entries = Vec::new();
     while !fields.is_empty() {
         let mut entry = Fields::of("log entry", fields.value()?)?;
         let id: LogId = entry.text()?.parse()?;
-        let mut pairs = Fields::of("log entry", entry.value()?)?;
+        entries.push(self::entry(id, entry.value()?));
+    }
+    Ok(entries)
+}
+
+/// An entry of this content. It never fails: one entry that somebody else wrote would stop the
+/// logs of all partitions.
+fn entry(id: LogId, content: Value) -> Entry {
+    let fields = || -> Result<(Option<RoomId>, Bytes)> {
+        let mut pairs = Fields::of("log entry", content)?;
         let (mut room, mut record) = (None, Bytes::new());
         while !pairs.is_empty() {
-            match pairs.text()?.as_str() {
-                "r" => room = Some(pairs.text()?),
-                "e" => record = pairs.bytes()?,
+            match pairs.bytes()?.as_ref() {
+                b"r" => room = pairs.text().ok().and_then(|room| RoomId::new(room).ok()),
+                b"e" => record = pairs.bytes()?,
                 _ => drop(pairs.value()?),
             }
         }
-        let room = room.ok_or_else(|| Error::corrupt("log entry", "no room"))?;
-        let room = RoomId::new(room).map_err(|error| Error::corrupt("log entry", error))?;
-        entries.push(Entry {
-            id,
-            room,
-            event: record::decode(&record),
-            record,
-        });
+        Ok((room, record))
+    };
+    let (room, record) = fields().unwrap_or_default();
+    let event = match room {
+        Some(_) => record::decode(&record),
+        None => Err(Error::corrupt("log entry", "no valid room")),
+    };
+    Entry {
+        id,
+        room,
+        event,
+        record,
     }
-    Ok(entries)
 }

@@ -93,14 +93,17 @@ impl Store {
         value::number("presence", &self.link.call(&call).await?)
     }
 
-    /// Makes users' states what their sessions at living gateways say.
+    /// Removes users' sessions at `dead` gateways, and makes their states what the others say.
+    ///
+    /// It is the dead that are named, because only they stay what they are: a gateway that began
+    /// a moment ago is in no list that was read before.
     ///
     /// # Errors
     /// As every write.
     pub async fn settle_presence(
         &self,
         users: &[UserId],
-        alive: &[Incarnation],
+        dead: &[Incarnation],
     ) -> Result<Vec<Settled>> {
         let calls: Vec<Call> = users
             .iter()
@@ -110,8 +113,7 @@ impl Store {
                     .key(self.keys.user(user))
                     .key(self.keys.online_users(self.keys.of_user(user)))
                     .arg(user.as_str());
-                alive
-                    .iter()
+                dead.iter()
                     .fold(call, |call, incarnation| call.arg(incarnation.as_str()))
             })
             .collect();
@@ -127,6 +129,30 @@ impl Store {
                 })
             })
             .collect()
+    }
+
+    /// Some of a partition's users who are online, from `cursor` (0 to begin) on, and the cursor
+    /// for the next ones, 0 at the end. Somebody may come twice.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn online_users(
+        &self,
+        partition: Partition,
+        cursor: u64,
+        count: usize,
+    ) -> Result<(Vec<UserId>, u64)> {
+        let mut command = redis::cmd("SSCAN");
+        command.arg(self.keys.online_users(partition)).arg(cursor);
+        command.arg("COUNT").arg(count);
+        let answer = self.link.query("online_users", &command).await?;
+        let mut fields = Fields::of("presence", answer)?;
+        let next = fields.number()?;
+        let users = Fields::of("presence", fields.value()?)?.texts()?;
+        let users = users
+            .into_iter()
+            .map(|user| UserId::new(user).map_err(|error| Error::corrupt("presence", error)));
+        Ok((users.collect::<Result<_>>()?, next))
     }
 
     /// How many users of a partition are online.

@@ -99,6 +99,35 @@ pub fn is_record(payload: &[u8]) -> bool {
     payload.first() == Some(&0x99)
 }
 
+/// The numbers that the append function writes in front of every record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// The room's sequence.
+    pub seq: u64,
+    /// The partition's epoch.
+    pub epoch: u64,
+    /// Milliseconds since 1970, by Redis's clock.
+    pub time: u64,
+    /// The room's count of messages.
+    pub messages: u64,
+}
+
+/// The head of a record, even of one whose tail nobody here can read.
+#[must_use]
+pub fn head(record: &[u8]) -> Option<Head> {
+    let numbers = record.get(2..38).filter(|_| is_record(record))?;
+    let mut numbers = numbers.chunks_exact(9).map(|number| match number {
+        [0xcf, number @ ..] => number.try_into().ok().map(u64::from_be_bytes),
+        _ => None,
+    });
+    Some(Head {
+        seq: numbers.next()??,
+        epoch: numbers.next()??,
+        time: numbers.next()??,
+        messages: numbers.next()??,
+    })
+}
+
 /// Reads a record.
 ///
 /// # Errors
@@ -162,7 +191,7 @@ pub(crate) fn decode_value<T: DeserializeOwned>(what: &'static str, bytes: &[u8]
 mod tests {
     use super::*;
 
-    fn head(seq: u64, messages: u64) -> Vec<u8> {
+    fn written(seq: u64, messages: u64) -> Vec<u8> {
         let mut head = vec![0x99, VERSION];
         for number in [seq, 7, 1_732_000_000_000, messages] {
             head.push(0xcf);
@@ -177,7 +206,7 @@ mod tests {
         let user = UserId::new("ann").unwrap();
         let id = MessageId::new("m-1").unwrap();
         let tail = tail(Some(&user), None, Some(&id), &content);
-        (content, [head(12, 9), tail].concat())
+        (content, [written(12, 9), tail].concat())
     }
 
     #[test]
@@ -187,6 +216,24 @@ mod tests {
         assert_eq!((event.seq, event.epoch, event.messages), (12, 7, 9));
         assert_eq!(event.content, content);
         assert_eq!(event.id.unwrap().as_str(), "m-1");
+    }
+
+    #[test]
+    fn a_head_is_read_whatever_follows() {
+        let (_, record) = message();
+        let expected = Head {
+            seq: 12,
+            epoch: 7,
+            time: 1_732_000_000_000,
+            messages: 9,
+        };
+        assert_eq!(head(&record), Some(expected));
+        assert_eq!(head(&record[..38]), Some(expected));
+        assert_eq!(head(&record[..37]), None);
+        assert_eq!(
+            head(b"rubbish that is longer than any head of a record"),
+            None
+        );
     }
 
     #[test]

@@ -16,7 +16,9 @@ redis.register_function{ function_name = 'renew_incarnation_@V@', flags = { 'all
   end }
 
 -- take_lease: takes or renews a worker's lease on a partition.
--- KEYS: 1 lease:{p}:<role>, 2 mark:{p}   ARGV: 1 incarnation, 2 lease in ms, 3 role
+-- KEYS: 1 lease:{p}:<role>, 2 mark:{p}
+-- ARGV: 1 incarnation, 2 lease in ms, 3 role, 4 what a new token must be above (what others may
+--       remember of this partition when this server has lost it)
 -- Promises: at most one holder at a time, and a token that grows with each new one.
 -- Returns the token, or 0 if another holds it.
 redis.register_function{ function_name = 'take_lease_@V@', flags = { 'allow-oom' },
@@ -29,6 +31,10 @@ redis.register_function{ function_name = 'take_lease_@V@', flags = { 'allow-oom'
       return tonumber(token)
     end
     local token = redis.call('HINCRBY', keys[2], 'token:' .. args[3], 1)
+    if token <= tonumber(args[4]) then
+      token = tonumber(args[4]) + 1
+      redis.call('HSET', keys[2], 'token:' .. args[3], token)
+    end
     redis.call('SET', keys[1], args[1] .. ' ' .. token, 'PX', args[2])
     return token
   end }

@@ -31,21 +31,22 @@ redis.register_function{ function_name = 'close_session_@V@', flags = { 'allow-o
 
 -- settle_presence: makes a user's state what their sessions say.
 -- KEYS: 1 sessions:{u}:<user>, 2 user:{u}:<user>, 3 online_users:{u}
--- ARGV: 1 user, then the incarnations that are alive
+-- ARGV: 1 user, then incarnations that are dead
 -- Promises: depends on nothing but the sessions and the leases, so that doing it twice, or for
--- no reason, is harmless. Sessions of dead gateways are removed. Returns {1 if the state
--- changed, 1 if online, last seen in ms}.
+-- no reason, is harmless. Sessions of these dead gateways are removed, all others count: one that
+-- nobody has heard of has just begun. Returns {1 if the state changed, 1 if online, last seen in
+-- ms}.
 redis.register_function{ function_name = 'settle_presence_@V@', flags = { 'allow-oom' },
   callback = function(keys, args)
-    local alive = {}
-    for at = 2, #args do alive[args[at]] = true end
+    local dead = {}
+    for at = 2, #args do dead[args[at]] = true end
     local stored = redis.call('HGETALL', keys[1])
     local online = 0
     for at = 1, #stored, 2 do
-      if alive[cmsgpack.unpack(stored[at + 1])[2]] then
-        online = 1
-      else
+      if dead[cmsgpack.unpack(stored[at + 1])[2]] then
         redis.call('HDEL', keys[1], stored[at])
+      else
+        online = 1
       end
     end
     local before = redis.call('SISMEMBER', keys[3], args[1])

@@ -19,20 +19,20 @@ async fn a_partition_has_one_holder_and_a_late_one_is_fenced() {
     let (one, two) = (process("one"), process("two"));
     let partition = Partition(0);
     let late = store
-        .take_lease(partition, "fanout", &one, SHORT)
+        .take_lease(partition, "fanout", &one, SHORT, 0)
         .await
         .unwrap()
         .unwrap();
     assert_eq!(
         store
-            .take_lease(partition, "fanout", &two, LONG)
+            .take_lease(partition, "fanout", &two, LONG, 0)
             .await
             .unwrap(),
         None
     );
     let held = loop {
         if let Some(lease) = store
-            .take_lease(partition, "fanout", &two, LONG)
+            .take_lease(partition, "fanout", &two, LONG, 0)
             .await
             .unwrap()
         {
@@ -49,13 +49,13 @@ async fn a_partition_has_one_holder_and_a_late_one_is_fenced() {
     store.move_mark(&held, id, 1, &[]).await.unwrap();
     assert_eq!(store.mark(partition, "fanout").await.unwrap(), id);
     store.release_lease(&held).await.unwrap();
-    assert!(
-        store
-            .take_lease(partition, "fanout", &one, LONG)
-            .await
-            .unwrap()
-            .is_some()
-    );
+    let above = held.token + 7;
+    let again = store
+        .take_lease(partition, "fanout", &one, LONG, above)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(again.token, above + 1);
 }
 
 #[tokio::test]
@@ -66,19 +66,19 @@ async fn the_log_is_read_in_order_and_trimmed_only_behind_every_reader() {
         append(&store, says(&lobby, CHANNEL, "ann", "", text), (0, 0)).await;
     }
     let partition = store.keys().of_room(&lobby);
-    let reader = store.reader(100, Duration::from_millis(200)).unwrap();
+    let mut reader = store.reader(100, Duration::from_millis(200)).unwrap();
     let batches = reader.read(&[(partition, LogId::default())]).await.unwrap();
     let ids: Vec<LogId> = batches[0].entries.iter().map(|entry| entry.id).collect();
     assert_eq!(batches[0].entries.len(), 3);
     let last = ids[2];
     let name = process("one");
     let archiver = store
-        .take_lease(partition, "archiver", &name, LONG)
+        .take_lease(partition, "archiver", &name, LONG, 0)
         .await
         .unwrap()
         .unwrap();
     let fanout = store
-        .take_lease(partition, "fanout", &name, LONG)
+        .take_lease(partition, "fanout", &name, LONG, 0)
         .await
         .unwrap()
         .unwrap();
@@ -92,8 +92,15 @@ async fn the_log_is_read_in_order_and_trimmed_only_behind_every_reader() {
         store.move_mark(&archiver, last, 0, &roles).await.unwrap(),
         2
     );
-    let backlog = store.backlog(&[(partition, ids[1])]).await.unwrap();
-    assert_eq!(backlog[0].length, 1);
+    let places = [(partition, ids[1]), (Partition(3), LogId::default())];
+    let backlog = store.backlog("fanout", &places).await.unwrap();
+    assert_eq!((backlog[0].length, backlog[0].behind), (1, 1));
+    assert!(backlog[0].oldest_time.is_some());
+    let done = store
+        .backlog("archiver", &[(partition, last)])
+        .await
+        .unwrap();
+    assert_eq!((done[0].length, done[0].behind), (1, 0));
     assert!(reader.read(&[(partition, last)]).await.unwrap().is_empty());
     // The mark shows as a consumer group's place.
     let mut connection = redis.connection().unwrap();
@@ -103,6 +110,61 @@ async fn the_log_is_read_in_order_and_trimmed_only_behind_every_reader() {
         .query(&mut connection)
         .unwrap();
     assert_eq!(groups.len(), 2);
+}
+
+#[tokio::test]
+async fn a_batch_is_never_of_a_later_epoch_than_it_says() {
+    let (mut redis, store) = store().await;
+    let lobby = room("lobby");
+    append(&store, says(&lobby, CHANNEL, "ann", "", "one"), (0, 0)).await;
+    let partition = store.keys().of_room(&lobby);
+    let mut reader = store.reader(100, Duration::from_millis(200)).unwrap();
+    let first = reader.read(&[(partition, LogId::default())]).await.unwrap();
+    assert_eq!(first[0].epoch, 1);
+    let place = first[0].entries[0].id;
+    redis.restart().unwrap();
+    let store = chinwag_store::Store::connect(crate::support::config(&redis))
+        .await
+        .unwrap();
+    // Another server: the reader must not say what it learnt from the one before.
+    let mut later = store.reader(100, Duration::from_millis(10)).unwrap();
+    assert!(later.read(&[(partition, place)]).await.unwrap().is_empty());
+    append(&store, says(&lobby, CHANNEL, "ann", "", "two"), (1, 1)).await;
+    let stale = later.read(&[(partition, place)]).await.unwrap();
+    assert!(stale.is_empty(), "{stale:?}");
+    let fresh = later.read(&[(partition, place)]).await.unwrap();
+    assert_eq!((fresh[0].epoch, fresh[0].entries.len()), (2, 1));
+    let moved = loop {
+        match reader.read(&[(partition, place)]).await {
+            Ok(batches) if !batches.is_empty() => break batches,
+            Ok(_) | Err(Error::Unavailable(_)) => {}
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert_eq!(moved[0].epoch, 2);
+}
+
+#[tokio::test]
+async fn an_entry_that_somebody_else_wrote_does_not_stop_the_log() {
+    let (redis, store) = store().await;
+    let lobby = room("lobby");
+    append(&store, says(&lobby, CHANNEL, "ann", "", "one"), (0, 0)).await;
+    let mut connection = redis.connection().unwrap();
+    let key = log_key(&mut connection);
+    for field in ["r", "x"] {
+        let mut command = redis::cmd("XADD");
+        command.arg(&key).arg("1-*").arg(field).arg("{no room}");
+        command.query::<String>(&mut connection).unwrap();
+    }
+    let partition = store.keys().of_room(&lobby);
+    let mut reader = store.reader(100, Duration::from_millis(200)).unwrap();
+    let batches = reader.read(&[(partition, LogId::default())]).await.unwrap();
+    let readable: Vec<bool> = batches[0]
+        .entries
+        .iter()
+        .map(|entry| entry.read().is_some())
+        .collect();
+    assert_eq!(readable, [true, false, false]);
 }
 
 fn log_key(connection: &mut redis::Connection) -> String {
@@ -152,20 +214,20 @@ async fn presence_is_what_sessions_at_living_gateways_say() {
         [ann.clone()]
     );
     let users = [ann.clone()];
-    let settled = store
-        .settle_presence(&users, &[gateway.clone()])
-        .await
-        .unwrap();
+    let settled = store.settle_presence(&users, &[]).await.unwrap();
     assert!(settled[0].changed && settled[0].online);
     assert!(store.user(&ann).await.unwrap().unwrap().online);
     assert_eq!(store.gateways_of(&users).await.unwrap()[&gateway], users);
+    let online = store.online_users(partition, 0, 10).await.unwrap();
+    assert_eq!(online, (vec![ann.clone()], 0));
     // The gateway dies without a word: its sessions are worth nothing.
-    let settled = store.settle_presence(&users, &[]).await.unwrap();
+    let dead = [gateway.clone()];
+    let settled = store.settle_presence(&users, &dead).await.unwrap();
     assert!(settled[0].changed && !settled[0].online);
     assert_eq!(store.session_count(&ann).await.unwrap(), 0);
     assert_eq!(store.held_users(partition, &gateway).await.unwrap(), users);
     let lease = store
-        .take_lease(partition, "presence", &gateway, LONG)
+        .take_lease(partition, "presence", &gateway, LONG, 0)
         .await
         .unwrap()
         .unwrap();
