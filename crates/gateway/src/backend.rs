@@ -103,6 +103,11 @@ impl Backend {
         }
     }
 
+    /// Whether messages are on their way to Redis.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.batcher.is_busy()
+    }
+
     /// Sends batches of a partition until none waits.
     async fn serve(&self, partition: Partition) {
         loop {
@@ -264,7 +269,7 @@ impl Backend {
     }
 
     /// Brings a room into the current epoch, above what the archive has of it.
-    async fn reconcile(&self, room: &RoomId, epoch: u64) -> Result<bool, Refusal> {
+    pub(crate) async fn reconcile(&self, room: &RoomId, epoch: u64) -> Result<bool, Refusal> {
         let high = self
             .archive
             .high(room)

@@ -69,6 +69,12 @@ impl Batcher {
         }
     }
 
+    /// Whether anything waits or is under way.
+    pub(crate) fn is_busy(&self) -> bool {
+        let busy = |lane: &Mutex<Lane>| lane.lock().is_ok_and(|lane| lane.served);
+        self.lanes.iter().any(busy)
+    }
+
     /// The next batch of a lane that the caller serves; empty if it has nothing more to do.
     pub(crate) fn next(&self, partition: Partition) -> Vec<Waiting> {
         let Ok(mut lane) = self.lane(partition) else {

@@ -9,3 +9,5 @@ mod batcher;
 
 pub mod backend;
 pub mod config;
+pub mod token;
+pub mod verbs;

@@ -128,10 +128,7 @@ async fn inside(backend: &Backend, found: Overview) -> Result<RoomView, Refusal>
         )
         .await?;
     }
-    let (read_seq, last) = (
-        found.read_seq,
-        found.last.as_ref().map(Event::to_json),
-    );
+    let (read_seq, last) = (found.read_seq, found.last.as_ref().map(Event::to_json));
     Ok(RoomView {
         read_seq,
         unread,

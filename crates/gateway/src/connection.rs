@@ -1,0 +1,137 @@
+//! One client's connection: who it is, what it listens to, what waits for it. Belongs to one thread.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use bytes::BytesMut;
+use chinwag_protocol::code::{Close, Code, Refusal};
+use chinwag_protocol::codec::Encoding;
+use chinwag_protocol::id::{ClientId, RoomId, UserId};
+use chinwag_protocol::push::Push;
+use chinwag_protocol::reply::{Outcome, Reply};
+use tokio::sync::Notify;
+
+use crate::delivery::encode;
+use crate::outbox::Outbox;
+use crate::subscription::Subscription;
+use crate::token::Caller;
+
+/// A connection's state. Its task reads and writes the socket; everybody else on its thread puts
+/// messages into the outbox.
+pub(crate) struct Connection {
+    pub number: u64,
+    pub client: ClientId,
+    pub encoding: Encoding,
+    pub outbox: Outbox,
+    pub subscriptions: RefCell<HashMap<RoomId, Subscription>>,
+    caller: RefCell<Option<Rc<Caller>>>,
+    /// Whether its user's session is known to Redis.
+    pub session_open: Cell<bool>,
+    closing: RefCell<Option<(u16, String)>>,
+    closed: Notify,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        number: u64,
+        client: ClientId,
+        encoding: Encoding,
+        outbox_limit: usize,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            number,
+            client,
+            encoding,
+            outbox: Outbox::new(outbox_limit),
+            subscriptions: RefCell::default(),
+            caller: RefCell::default(),
+            session_open: Cell::new(false),
+            closing: RefCell::default(),
+            closed: Notify::new(),
+        })
+    }
+
+    /// Who it is, once it has connected.
+    pub(crate) fn caller(&self) -> Option<Rc<Caller>> {
+        self.caller.borrow().clone()
+    }
+
+    pub(crate) fn set_caller(&self, caller: Caller) {
+        *self.caller.borrow_mut() = Some(Rc::new(caller));
+    }
+
+    /// The user, unless it is anonymous or has not connected.
+    pub(crate) fn user(&self) -> Option<UserId> {
+        self.caller
+            .borrow()
+            .as_ref()
+            .and_then(|caller| caller.user.clone())
+    }
+
+    /// The digest of the token of ours that it came with.
+    pub(crate) fn token_digest(&self) -> Option<String> {
+        self.caller
+            .borrow()
+            .as_ref()
+            .and_then(|caller| caller.digest.clone())
+    }
+
+    pub(crate) fn is_subscribed(&self, room: &RoomId) -> bool {
+        self.subscriptions.borrow().contains_key(room)
+    }
+
+    /// Whether the server made the subscription to a room.
+    pub(crate) fn is_server_side(&self, room: &RoomId) -> bool {
+        self.subscriptions
+            .borrow()
+            .get(room)
+            .is_some_and(|subscription| subscription.server_side)
+    }
+
+    /// Puts a push into the outbox.
+    pub(crate) fn push(&self, push: &Push) {
+        self.outbox.put(encode(self.encoding, push), false);
+    }
+
+    /// Puts the answer to a command into the outbox.
+    pub(crate) fn reply(&self, id: u32, outcome: Result<Outcome, Refusal>) {
+        let reply = match outcome {
+            Ok(outcome) => Reply::new(id, outcome),
+            Err(refusal) => Reply::refusal(id, &refusal),
+        };
+        let mut frame = BytesMut::new();
+        if let Err(error) = self.encoding.encode_reply(&reply, &mut frame) {
+            tracing::error!(%error, "a reply cannot be encoded");
+            let refusal = Refusal::new(Code::Internal, "internal error");
+            drop(
+                self.encoding
+                    .encode_reply(&Reply::refusal(id, &refusal), &mut frame),
+            );
+        }
+        self.outbox.put(frame.freeze(), false);
+    }
+
+    /// Has the connection closed. The first reason counts.
+    pub(crate) fn close(&self, close: Close) {
+        self.close_with(close.number(), close.reason().to_owned());
+    }
+
+    /// Has the connection closed for a reason that is not ours.
+    pub(crate) fn close_with(&self, code: u16, reason: String) {
+        self.closing.borrow_mut().get_or_insert((code, reason));
+        self.closed.notify_one();
+    }
+
+    /// Why it is to be closed, if it is.
+    pub(crate) fn closing(&self) -> Option<(u16, String)> {
+        self.closing.borrow().clone()
+    }
+
+    /// Waits until it is to be closed.
+    pub(crate) async fn closed(&self) {
+        while self.closing.borrow().is_none() {
+            self.closed.notified().await;
+        }
+    }
+}

@@ -1,0 +1,396 @@
+//! The way out begins here: one connection to Redis that listens for the whole process, each room
+//! checked for holes once, and every event handed to each thread once.
+//!
+//! Threads say which rooms they want. A room's place in the order of a thread's events is where
+//! [`ShardEvent::Opened`] stands: all that comes after it is newer than the position it names.
+
+mod room;
+mod work;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use chinwag_protocol::id::{Incarnation, RoomId};
+use chinwag_protocol::position::Position;
+use chinwag_runtime::{Backoff, Context, Part};
+use chinwag_store::channel::{Heard, Listener, Notice, Order, Signal};
+use chinwag_store::record;
+use tokio::sync::{mpsc, watch};
+
+use crate::backend::Backend;
+use crate::delivery::Delivery;
+use crate::inlet::room::{Offered, Room};
+use crate::inlet::work::{Done, Work};
+
+/// What was heard and not handled yet. When it is full the rest is dropped and every room looked at.
+const HEARD_QUEUE: usize = 65_536;
+/// What a thread has been handed and not handled yet. When it is full the inlet waits.
+pub(crate) const SHARD_QUEUE: usize = 8_192;
+/// Orders of threads that wait. When it is full the threads wait.
+const WANTED_QUEUE: usize = 8_192;
+/// How long a room without members here is listened to: they tend to come back.
+const LINGER: Duration = Duration::from_secs(45);
+/// How often silent rooms are compared with Redis, and the connection is asked for a sign of life.
+const SWEEP: Duration = Duration::from_secs(5);
+
+/// What a thread is handed.
+#[derive(Debug, Clone)]
+pub(crate) enum ShardEvent {
+    /// Something was said in a room it wants.
+    Delivery(Arc<Delivery>),
+    /// It gets what comes after `position` of a room that it asked for; or cannot.
+    Opened(RoomId, Option<Position>),
+    /// A room's log has begun an epoch; up to the position everybody has everything.
+    Epoch(RoomId, Position),
+    /// A room's readers here have something that is no longer true, or lack something that
+    /// cannot be had.
+    Broken(RoomId),
+    /// Something about users of this gateway.
+    Notice(Arc<Notice>),
+    /// An order to all gateways.
+    Order(Arc<Order>),
+    /// The gateway's name has died: all connections must go.
+    Reborn,
+}
+
+/// What a thread wants.
+#[derive(Debug)]
+pub(crate) enum Wanted {
+    /// The rooms' events, from an [`ShardEvent::Opened`] on.
+    Join(usize, Vec<RoomId>),
+    /// No more of them.
+    Leave(usize, RoomId),
+}
+
+/// Where threads ask for rooms.
+pub(crate) type Wishes = mpsc::Sender<Wanted>;
+
+/// The task behind the listening connection.
+pub(crate) struct Inlet {
+    backend: Backend,
+    context: Context,
+    shards: Vec<mpsc::Sender<ShardEvent>>,
+    wanted: mpsc::Receiver<Wanted>,
+    name: watch::Receiver<Incarnation>,
+    rooms: HashMap<RoomId, Room>,
+    done: mpsc::Receiver<Done>,
+    work: Work,
+    ready: Part,
+}
+
+/// All that can happen to an inlet.
+enum Happening {
+    Heard(Option<Heard>),
+    Wanted(Wanted),
+    Done(Done),
+    Renamed,
+    Sweep,
+    Stop,
+}
+
+impl Inlet {
+    /// An inlet that hands out to `shards`, and where to ask it for rooms.
+    pub(crate) fn new(
+        backend: Backend,
+        context: &Context,
+        shards: Vec<mpsc::Sender<ShardEvent>>,
+        name: watch::Receiver<Incarnation>,
+    ) -> (Self, Wishes) {
+        let (wishes, wanted) = mpsc::channel(WANTED_QUEUE);
+        let (finished, done) = mpsc::channel(WANTED_QUEUE);
+        let work = Work::new(backend.clone(), context.clone(), finished);
+        let ready = context.part("inlet");
+        let (context, rooms) = (context.clone(), HashMap::new());
+        (
+            Self {
+                backend,
+                context,
+                shards,
+                wanted,
+                name,
+                rooms,
+                done,
+                work,
+                ready,
+            },
+            wishes,
+        )
+    }
+
+    /// Listens until the context stops, through as many connections as it takes.
+    pub(crate) async fn run(mut self) {
+        let mut backoff = Backoff::default().delays();
+        while !self.context.is_stopping() {
+            match self.connected().await {
+                Ok(listener) => {
+                    backoff.reset();
+                    self.ready.ready();
+                    self.listen(listener).await;
+                    if !self.context.is_stopping() {
+                        metrics::counter!("chinwag_redis_reconnects_total", "connection" => "inlet")
+                            .increment(1);
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot listen to Redis");
+                    tokio::select! {
+                        () = backoff.wait() => {}
+                        () = self.context.stopping() => {}
+                    }
+                }
+            }
+            self.ready.not_ready("not listening to Redis");
+        }
+    }
+
+    /// A connection that listens to everything that threads want, with every room to be looked at.
+    async fn connected(&mut self) -> chinwag_store::Result<Listener> {
+        let listener = self.backend.store.listen(HEARD_QUEUE).await?;
+        let mut ear = listener.ear();
+        let name = self.name.borrow_and_update().clone();
+        ear.join_as_gateway(&name).await?;
+        self.rooms.retain(|_, room| room.is_wanted());
+        let rooms: Vec<RoomId> = self.rooms.keys().cloned().collect();
+        for some in rooms.chunks(512) {
+            ear.join(some).await?;
+        }
+        self.work.listen_through(ear);
+        self.repair_all();
+        Ok(listener)
+    }
+
+    async fn listen(&mut self, mut listener: Listener) {
+        let mut sweep = tokio::time::interval(SWEEP);
+        sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let stopping = all_gone(self.context.stopping(), self.shards.clone());
+        tokio::pin!(stopping);
+        loop {
+            let happening = tokio::select! {
+                biased;
+                () = &mut stopping => Happening::Stop,
+                Some(wanted) = self.wanted.recv() => Happening::Wanted(wanted),
+                Some(done) = self.done.recv() => Happening::Done(done),
+                Ok(()) = self.name.changed() => Happening::Renamed,
+                _ = sweep.tick() => Happening::Sweep,
+                heard = listener.heard.recv() => Happening::Heard(heard),
+            };
+            match happening {
+                Happening::Heard(Some(heard)) => self.heard(heard).await,
+                Happening::Wanted(wanted) => self.wanted(wanted).await,
+                Happening::Done(Done::Deaf) => return,
+                Happening::Done(done) => self.done(done).await,
+                Happening::Renamed => return self.hand_all(&ShardEvent::Reborn).await,
+                Happening::Sweep => self.sweep(&listener),
+                Happening::Heard(None) | Happening::Stop => return,
+            }
+            if listener.overflowed() {
+                tracing::warn!("more was published than could be taken; looking at every room");
+                self.repair_all();
+            }
+        }
+    }
+
+    async fn heard(&mut self, heard: Heard) {
+        match heard {
+            Heard::Room(room, payload) => self.heard_in_room(room, payload).await,
+            Heard::Notice(notice) => self.hand_all(&ShardEvent::Notice(Arc::new(notice))).await,
+            Heard::Order(order) => self.hand_all(&ShardEvent::Order(Arc::new(order))).await,
+            Heard::Wake(_) => {}
+        }
+    }
+
+    async fn heard_in_room(&mut self, id: RoomId, payload: Bytes) {
+        let heard = Instant::now();
+        let Some(room) = self.rooms.get_mut(&id) else {
+            return;
+        };
+        if !record::is_record(&payload) {
+            match Signal::decode(&payload) {
+                Ok(signal) => {
+                    let delivery = Arc::new(Delivery::signal(id, signal, heard));
+                    let to = room.shards();
+                    self.hand(&to, &ShardEvent::Delivery(delivery)).await;
+                }
+                Err(error) => tracing::warn!(room = %id, %error, "cannot read a signal"),
+            }
+            return;
+        }
+        match record::decode(&payload) {
+            Ok(event) => {
+                let behind = self.backend.store.now().saturating_sub(event.time);
+                metrics::histogram!("chinwag_gateway_receive_seconds")
+                    .record(Duration::from_millis(behind));
+                let kind = self.backend.config.namespaces.kind(&id);
+                let delivery = Delivery::event(id.clone(), kind, &event, heard);
+                let offered = room.offer(Arc::new(delivery));
+                self.offered(id, offered).await;
+            }
+            Err(error) => {
+                tracing::error!(room = %id, %error, "cannot read a record");
+                self.offered(id, Offered::Gap).await;
+            }
+        }
+    }
+
+    async fn offered(&mut self, id: RoomId, offered: Offered) {
+        match offered {
+            Offered::Hand(delivery) => {
+                let to = self.rooms.get(&id).map(Room::shards).unwrap_or_default();
+                self.hand(&to, &ShardEvent::Delivery(delivery)).await;
+            }
+            Offered::Gap => {
+                metrics::counter!("chinwag_gateway_gaps_total").increment(1);
+                self.repair(id);
+            }
+            Offered::Duplicate => {
+                metrics::counter!("chinwag_gateway_duplicates_total").increment(1);
+            }
+            Offered::Held => {}
+        }
+    }
+
+    async fn wanted(&mut self, wanted: Wanted) {
+        match wanted {
+            Wanted::Join(shard, rooms) => {
+                let mut unknown = Vec::new();
+                for id in rooms {
+                    let room = self.rooms.entry(id.clone()).or_insert_with(|| {
+                        unknown.push(id.clone());
+                        Room::new(self.shards.len())
+                    });
+                    // A room that is being looked at opens when that is done.
+                    if let Some(position) = room.join(shard) {
+                        self.hand(&[shard], &ShardEvent::Opened(id, Some(position)))
+                            .await;
+                    }
+                }
+                if !unknown.is_empty() {
+                    self.work.open(unknown);
+                }
+            }
+            Wanted::Leave(shard, id) => {
+                if let Some(room) = self.rooms.get_mut(&id) {
+                    room.leave(shard);
+                }
+            }
+        }
+        metrics::gauge!("chinwag_gateway_rooms").set(crate::batcher::count(self.rooms.len()));
+    }
+
+    async fn done(&mut self, done: Done) {
+        match done {
+            Done::Opened(positions) => {
+                for (id, position) in positions {
+                    let Some(room) = self.rooms.get_mut(&id) else {
+                        continue;
+                    };
+                    let waiting = room.open(position);
+                    if position.is_none() {
+                        self.rooms.remove(&id);
+                    }
+                    self.hand(&waiting, &ShardEvent::Opened(id.clone(), position))
+                        .await;
+                    self.release(id).await;
+                }
+            }
+            Done::Repaired(id, read) => {
+                let Some(room) = self.rooms.get_mut(&id) else {
+                    return;
+                };
+                let to = room.shards();
+                let (events, waiting) = room.repaired(&id, read);
+                for event in events {
+                    self.hand(&to, &event).await;
+                }
+                if let Some(position) = self.rooms.get(&id).and_then(Room::position) {
+                    let opened = ShardEvent::Opened(id.clone(), Some(position));
+                    self.hand(&waiting, &opened).await;
+                }
+                self.release(id).await;
+            }
+            Done::Behind(ids) => ids.into_iter().for_each(|id| self.repair(id)),
+            Done::Deaf => {}
+        }
+    }
+
+    /// Hands on what was held while a room was looked at.
+    async fn release(&mut self, id: RoomId) {
+        let held = self
+            .rooms
+            .get_mut(&id)
+            .map(Room::take_held)
+            .unwrap_or_default();
+        for delivery in held {
+            let Some(room) = self.rooms.get_mut(&id) else {
+                return;
+            };
+            let offered = room.offer(delivery);
+            self.offered(id.clone(), offered).await;
+        }
+    }
+
+    fn repair(&mut self, id: RoomId) {
+        if let Some(from) = self.rooms.get_mut(&id).and_then(Room::begin_repair) {
+            self.work.repair(id, from);
+        }
+    }
+
+    fn repair_all(&mut self) {
+        let rooms: Vec<RoomId> = self.rooms.keys().cloned().collect();
+        let mut unknown = Vec::new();
+        for id in rooms {
+            match self.rooms.get_mut(&id) {
+                Some(room) if room.is_unopened() => unknown.push(id),
+                _ => self.repair(id),
+            }
+        }
+        if !unknown.is_empty() {
+            self.work.open(unknown);
+        }
+    }
+
+    /// Compares rooms that have been silent with Redis, forgets those that nobody wants, and asks
+    /// the connection for a sign of life.
+    fn sweep(&mut self, listener: &Listener) {
+        let waiting = listener.heard.len();
+        metrics::gauge!("chinwag_gateway_inlet_queue_depth").set(crate::batcher::count(waiting));
+        let now = Instant::now();
+        let mut silent = Vec::new();
+        let mut unwanted = Vec::new();
+        for (id, room) in &self.rooms {
+            if room.unwanted_for(now).is_some_and(|time| time > LINGER) {
+                unwanted.push(id.clone());
+            } else if let Some(position) = room.silent_at(now, SWEEP) {
+                silent.push((id.clone(), position));
+            }
+        }
+        for id in &unwanted {
+            self.rooms.remove(id);
+        }
+        self.work.sweep(silent, unwanted);
+    }
+
+    async fn hand_all(&self, event: &ShardEvent) {
+        for shard in &self.shards {
+            drop(shard.send(event.clone()).await);
+        }
+    }
+
+    async fn hand(&self, to: &[usize], event: &ShardEvent) {
+        for shard in to {
+            if let Some(sender) = self.shards.get(*shard) {
+                drop(sender.send(event.clone()).await);
+            }
+        }
+    }
+}
+
+/// When the process stops and every thread has let its connections go.
+async fn all_gone(stopping: impl Future<Output = ()>, shards: Vec<mpsc::Sender<ShardEvent>>) {
+    stopping.await;
+    for shard in shards {
+        shard.closed().await;
+    }
+}

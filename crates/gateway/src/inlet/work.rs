@@ -1,0 +1,190 @@
+//! What the inlet has others do, so that it never waits for Redis: opening rooms, reading what
+//! was missed, sweeping the silent ones. Each ends with a [`Done`].
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use chinwag_protocol::id::RoomId;
+use chinwag_protocol::position::Position;
+use chinwag_runtime::Context;
+use chinwag_store::channel::Ear;
+use tokio::sync::{Semaphore, mpsc};
+
+use crate::backend::Backend;
+use crate::delivery::Delivery;
+use crate::recover::{Missed, RECOVER_EVENTS};
+
+/// Repairs under way at once, so that a reconnection does not flood Redis.
+const REPAIRS: usize = 64;
+/// Rooms asked for in one round trip.
+const CHUNK: usize = 512;
+
+/// Something that was done.
+pub(crate) enum Done {
+    /// Rooms are listened to, from these positions on; `None` where that failed.
+    Opened(Vec<(RoomId, Option<Position>)>),
+    /// A room was looked at.
+    Repaired(RoomId, Read),
+    /// Redis is ahead of what was heard of these rooms.
+    Behind(Vec<RoomId>),
+    /// The listening connection gives no sign of life: make another.
+    Deaf,
+}
+
+/// What a look at a room's log has brought.
+pub(crate) enum Read {
+    /// What came after the position, in order, and the epoch that is current.
+    Missed {
+        /// The epoch.
+        epoch: u64,
+        /// The events.
+        deliveries: Vec<Arc<Delivery>>,
+    },
+    /// The position is no longer true, or too much was missed. The room stands here now.
+    Rewound(Position),
+    /// Redis or the archive did not answer.
+    Failed,
+}
+
+/// Where work is given.
+pub(crate) struct Work {
+    backend: Backend,
+    context: Context,
+    finished: mpsc::Sender<Done>,
+    ear: Option<Ear>,
+    repairs: Arc<Semaphore>,
+}
+
+impl Work {
+    pub(crate) fn new(backend: Backend, context: Context, finished: mpsc::Sender<Done>) -> Self {
+        let repairs = Arc::new(Semaphore::new(REPAIRS));
+        Self {
+            backend,
+            context,
+            finished,
+            ear: None,
+            repairs,
+        }
+    }
+
+    /// Subscribes through this connection from now on.
+    pub(crate) fn listen_through(&mut self, ear: Ear) {
+        self.ear = Some(ear);
+    }
+
+    /// Begins to listen to rooms, and then reads where they stand: all that comes later is heard.
+    pub(crate) fn open(&self, rooms: Vec<RoomId>) {
+        let (backend, finished) = (self.backend.clone(), self.finished.clone());
+        let Some(mut ear) = self.ear.clone() else {
+            return;
+        };
+        self.context.spawn("open rooms", async move {
+            for some in rooms.chunks(CHUNK) {
+                let positions = match ear.join(some).await {
+                    Ok(()) => positions(&backend, some).await,
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot listen to rooms");
+                        some.iter().map(|room| (room.clone(), None)).collect()
+                    }
+                };
+                drop(finished.send(Done::Opened(positions)).await);
+            }
+        });
+    }
+
+    /// Reads what came after a position of a room.
+    pub(crate) fn repair(&self, room: RoomId, from: Position) {
+        let (backend, finished) = (self.backend.clone(), self.finished.clone());
+        let repairs = Arc::clone(&self.repairs);
+        self.context.spawn("repair room", async move {
+            let _turn = repairs.acquire().await;
+            let began = Instant::now();
+            let read = read(&backend, &room, from).await;
+            metrics::histogram!("chinwag_gateway_gap_repair_seconds").record(began.elapsed());
+            drop(finished.send(Done::Repaired(room, read)).await);
+        });
+    }
+
+    /// Compares silent rooms with Redis, and stops listening to unwanted ones.
+    pub(crate) fn sweep(&self, silent: Vec<(RoomId, Position)>, unwanted: Vec<RoomId>) {
+        let (backend, finished) = (self.backend.clone(), self.finished.clone());
+        let Some(mut ear) = self.ear.clone() else {
+            return;
+        };
+        self.context.spawn("sweep rooms", async move {
+            if let Err(error) = ear.leave(&unwanted).await {
+                tracing::warn!(%error, "cannot stop listening to rooms");
+            }
+            if let Err(error) = ear.ping().await {
+                tracing::warn!(%error, "the listening connection gives no sign of life");
+                drop(finished.send(Done::Deaf).await);
+                return;
+            }
+            for some in silent.chunks(CHUNK) {
+                let behind = behind(&backend, some).await;
+                if !behind.is_empty() {
+                    drop(finished.send(Done::Behind(behind)).await);
+                }
+            }
+        });
+    }
+}
+
+async fn positions(backend: &Backend, rooms: &[RoomId]) -> Vec<(RoomId, Option<Position>)> {
+    let known = match backend.store.positions(rooms).await {
+        Ok(known) => known,
+        Err(error) => {
+            tracing::warn!(%error, "cannot read where rooms stand");
+            return rooms.iter().map(|room| (room.clone(), None)).collect();
+        }
+    };
+    let mut positions = Vec::with_capacity(rooms.len());
+    for (room, position) in rooms.iter().zip(known) {
+        let position = match position {
+            Some(position) => Some(position),
+            None => backend.top(room).await.ok().map(|top| top.position),
+        };
+        positions.push((room.clone(), position));
+    }
+    positions
+}
+
+async fn read(backend: &Backend, room: &RoomId, from: Position) -> Read {
+    let kind = backend.config.namespaces.kind(room);
+    match backend.missed(room, from, RECOVER_EVENTS, true).await {
+        Ok(Missed::Events(top, events)) => {
+            let behind = events.last().map_or(from.seq, |event| event.seq);
+            if behind < top.position.seq {
+                // Too much to hand out; readers must page.
+                return Read::Rewound(top.position);
+            }
+            let heard = Instant::now();
+            let deliveries = events
+                .iter()
+                .map(|event| Arc::new(Delivery::event(room.clone(), kind, event, heard)))
+                .collect();
+            Read::Missed {
+                epoch: top.position.epoch,
+                deliveries,
+            }
+        }
+        Ok(Missed::Rewind(top)) => Read::Rewound(top.position),
+        Err(_) => Read::Failed,
+    }
+}
+
+async fn behind(backend: &Backend, rooms: &[(RoomId, Position)]) -> Vec<RoomId> {
+    let ids: Vec<RoomId> = rooms.iter().map(|(room, _)| room.clone()).collect();
+    match backend.store.positions(&ids).await {
+        Ok(positions) => rooms
+            .iter()
+            .zip(positions)
+            .filter(|((_, known), now)| now.is_some_and(|now| now != *known))
+            .map(|((room, _), _)| room.clone())
+            .collect(),
+        Err(error) => {
+            tracing::warn!(%error, "cannot compare rooms with Redis");
+            Vec::new()
+        }
+    }
+}

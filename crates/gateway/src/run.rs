@@ -1,0 +1,163 @@
+//! A gateway from start to drain.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use chinwag_archive::Archive;
+use chinwag_protocol::code::Close;
+use chinwag_protocol::id::Incarnation;
+use chinwag_runtime::Context;
+use chinwag_store::Store;
+use thiserror::Error;
+use tokio::sync::{mpsc, watch};
+
+use crate::backend::Backend;
+use crate::config::Config;
+use crate::gate::Gate;
+use crate::inlet::{Inlet, SHARD_QUEUE, ShardEvent, Wishes};
+use crate::name::Name;
+use crate::password::Passwords;
+use crate::shard::Shard;
+use crate::{http, listener};
+
+/// Connections closed at once while draining, so that they do not all come back in one moment.
+const DRAIN_STEPS: u32 = 20;
+
+/// Why a gateway cannot start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The operating system refuses threads or sockets.
+    #[error("start the gateway: {0}")]
+    System(#[from] std::io::Error),
+    /// Redis cannot be reached by the address given.
+    #[error("start the gateway: {0}")]
+    Store(#[from] chinwag_store::Error),
+}
+
+/// Serves clients on `listener` until the context stops, then lets them go.
+///
+/// # Errors
+/// Only before it serves; later failures are weather.
+pub async fn run(
+    config: Config,
+    store: Store,
+    archive: Arc<dyn Archive>,
+    listener: TcpListener,
+    context: Context,
+) -> Result<(), StartError> {
+    listener.set_nonblocking(true)?;
+    let threads = config.threads.max(1);
+    let passwords = Arc::new(Passwords::new(&config));
+    let (gate, lease, drain) = (Gate::new(&config), config.lease, config.drain);
+    let config = Arc::new(config);
+    let backend = |store| {
+        Backend::new(
+            store,
+            Arc::clone(&archive),
+            Arc::clone(&config),
+            context.clone(),
+        )
+    };
+    let (keeper, name) = Name::new(store.another()?, &context, lease);
+    let (senders, receivers): (Vec<_>, Vec<_>) = (0..threads)
+        .map(|_| mpsc::channel::<ShardEvent>(SHARD_QUEUE))
+        .unzip();
+    let (inlet, wishes) = Inlet::new(
+        backend(store.another()?),
+        &context,
+        senders.clone(),
+        name.clone(),
+    );
+    let inlet = context.spawn("inlet", inlet.run());
+    // Kept until the last connection is gone: sessions that end are still this gateway's.
+    let gone = async move {
+        for sender in &senders {
+            sender.closed().await;
+        }
+    };
+    let keeper = context.spawn("lease", keeper.keep(gone));
+    for (index, events) in receivers.into_iter().enumerate() {
+        let backend = backend(store.another()?);
+        let router = http::router(backend.clone(), Arc::clone(&passwords));
+        let thread = Thread {
+            index,
+            backend,
+            context: context.clone(),
+            gate: Arc::clone(&gate),
+            wishes: wishes.clone(),
+            name: name.clone(),
+            listener: listener.try_clone()?,
+            router,
+            drain,
+        };
+        context.spawn_thread(format!("gateway-{index}"), move || thread.run(events))?;
+    }
+    context.part("listener").ready();
+    drop(inlet.await);
+    drop(keeper.await);
+    Ok(())
+}
+
+/// What one thread is made of.
+struct Thread {
+    index: usize,
+    backend: Backend,
+    context: Context,
+    gate: Arc<Gate>,
+    wishes: Wishes,
+    name: watch::Receiver<Incarnation>,
+    listener: TcpListener,
+    router: Router,
+    drain: Duration,
+}
+
+impl Thread {
+    async fn run(self, events: mpsc::Receiver<ShardEvent>) {
+        let Self {
+            index,
+            backend,
+            context,
+            gate,
+            wishes,
+            name,
+            listener,
+            router,
+            drain,
+        } = self;
+        let listener = match tokio::net::TcpListener::from_std(listener) {
+            Ok(listener) => listener,
+            Err(error) => return context.fail(format!("cannot listen: {error}")),
+        };
+        let shard = Shard::new(index, backend, context.clone(), gate, name);
+        let handles = [
+            tokio::task::spawn_local(std::rc::Rc::clone(&shard).pass_wishes(wishes)),
+            tokio::task::spawn_local(std::rc::Rc::clone(&shard).run(events)),
+        ];
+        listener::run(std::rc::Rc::clone(&shard), listener, router).await;
+        let _left = tokio::time::timeout(drain, let_go(&shard, drain)).await;
+        for handle in handles {
+            handle.abort();
+        }
+    }
+}
+
+/// Closes the thread's connections at a pace, and waits until they are gone.
+async fn let_go(shard: &Shard, within: Duration) {
+    let connections = shard.all();
+    let share = connections.len().div_ceil(DRAIN_STEPS as usize).max(1);
+    for some in connections.chunks(share) {
+        some.iter()
+            .for_each(|connection| connection.close(Close::Shutdown));
+        tokio::time::sleep(within / (2 * DRAIN_STEPS)).await;
+    }
+    while !shard.all().is_empty() || shard.backend.is_busy() {
+        // Some came while the others went.
+        shard
+            .all()
+            .iter()
+            .for_each(|connection| connection.close(Close::Shutdown));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

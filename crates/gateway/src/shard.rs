@@ -1,0 +1,335 @@
+//! One thread that owns connections: its hub, its connection to Redis, and its events.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chinwag_protocol::code::Close;
+use chinwag_protocol::id::{Incarnation, RoomId, UserId};
+use chinwag_protocol::push::{Happening, Push, Subscribe, Unsubscribe};
+use chinwag_runtime::Context;
+use chinwag_store::channel::{Notice, Order};
+use serde_json::json;
+use tokio::sync::{Notify, mpsc, watch};
+
+use crate::alive::Alive;
+use crate::backend::Backend;
+use crate::batcher::count;
+use crate::connection::Connection;
+use crate::delivery::Delivery;
+use crate::gate::Gate;
+use crate::hub::Hub;
+use crate::inlet::{ShardEvent, Wanted, Wishes};
+use crate::subscription;
+
+/// Unsubscribed by the server; do not come back by yourself.
+const UNSUBSCRIBED: u32 = 2000;
+/// The subscription's token has run out; subscribe again with another.
+const EXPIRED: u32 = 2501;
+/// Something is missing; subscribe again and recover.
+const INSUFFICIENT: u32 = 2500;
+
+/// What the connections of one thread share.
+pub(crate) struct Shard {
+    pub index: usize,
+    pub backend: Backend,
+    pub context: Context,
+    pub hub: Hub,
+    pub gate: Arc<Gate>,
+    pub alive: Alive,
+    wishes: WishList,
+    /// The gateway's name.
+    pub name: watch::Receiver<Incarnation>,
+    next: Cell<u64>,
+    connections: RefCell<HashMap<u64, Rc<Connection>>>,
+    users: RefCell<HashMap<UserId, Vec<Rc<Connection>>>>,
+}
+
+/// Wishes that have not reached the inlet yet. A wish to leave that overtook a wish to join would
+/// leave the room's readers deaf. No longer than the subscriptions that begin or end.
+#[derive(Default)]
+struct WishList {
+    queue: RefCell<VecDeque<Wanted>>,
+    filled: Notify,
+}
+
+impl Shard {
+    pub(crate) fn new(
+        index: usize,
+        backend: Backend,
+        context: Context,
+        gate: Arc<Gate>,
+        name: watch::Receiver<Incarnation>,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            index,
+            backend,
+            context,
+            hub: Hub::default(),
+            gate,
+            alive: Alive::default(),
+            wishes: WishList::default(),
+            name,
+            next: Cell::new(1),
+            connections: RefCell::default(),
+            users: RefCell::default(),
+        })
+    }
+
+    /// A number for a connection, unique on this thread.
+    pub(crate) fn number(&self) -> u64 {
+        self.next.replace(self.next.get() + 1)
+    }
+
+    pub(crate) fn add(&self, connection: &Rc<Connection>) {
+        self.connections
+            .borrow_mut()
+            .insert(connection.number, Rc::clone(connection));
+    }
+
+    /// A connection has said who it is.
+    pub(crate) fn add_user(&self, user: &UserId, connection: &Rc<Connection>) {
+        let mut users = self.users.borrow_mut();
+        users
+            .entry(user.clone())
+            .or_default()
+            .push(Rc::clone(connection));
+    }
+
+    pub(crate) fn remove(&self, connection: &Rc<Connection>) {
+        self.connections.borrow_mut().remove(&connection.number);
+        if let Some(user) = connection.user() {
+            let mut users = self.users.borrow_mut();
+            if let Some(theirs) = users.get_mut(&user) {
+                theirs.retain(|other| other.number != connection.number);
+                if theirs.is_empty() {
+                    users.remove(&user);
+                }
+            }
+        }
+    }
+
+    fn of_user(&self, user: &UserId) -> Vec<Rc<Connection>> {
+        self.users.borrow().get(user).cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Rc<Connection>> {
+        self.connections.borrow().values().cloned().collect()
+    }
+
+    /// Asks the inlet for rooms, or to leave them, in the order of the calls.
+    pub(crate) fn wish(&self, wanted: Wanted) {
+        self.wishes.queue.borrow_mut().push_back(wanted);
+        self.wishes.filled.notify_one();
+    }
+
+    /// Passes wishes on to the inlet. Ends with it.
+    pub(crate) async fn pass_wishes(self: Rc<Self>, inlet: Wishes) {
+        loop {
+            let next = self.wishes.queue.borrow_mut().pop_front();
+            match next {
+                Some(wanted) => {
+                    if inlet.send(wanted).await.is_err() {
+                        return;
+                    }
+                }
+                None => self.wishes.filled.notified().await,
+            }
+        }
+    }
+
+    /// Handles events until the inlet ends.
+    pub(crate) async fn run(self: Rc<Self>, mut events: mpsc::Receiver<ShardEvent>) {
+        let mut sample = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            tokio::select! {
+                event = events.recv() => match event {
+                    Some(event) => self.handle(event),
+                    None => return,
+                },
+                _ = sample.tick() => self.sample(),
+            }
+        }
+    }
+
+    fn handle(self: &Rc<Self>, event: ShardEvent) {
+        match event {
+            ShardEvent::Delivery(delivery) => self.deliver(&delivery),
+            ShardEvent::Opened(room, position) => {
+                let lacking = self.hub.opened(&room, position);
+                lacking.iter().for_each(|one| self.let_recover(one, &room));
+            }
+            ShardEvent::Epoch(room, position) => {
+                self.hub.begin_epoch(&room, position);
+                self.tell_epoch(&room, position.seq, position.epoch);
+            }
+            ShardEvent::Broken(room) => {
+                self.hub
+                    .subscribers(&room, None)
+                    .iter()
+                    .for_each(|one| self.let_recover(one, &room));
+            }
+            ShardEvent::Notice(notice) => self.notice(&notice),
+            ShardEvent::Order(order) => self.order(&order),
+            ShardEvent::Reborn => self.all().iter().for_each(|one| one.close(Close::Shutdown)),
+        }
+    }
+
+    fn deliver(self: &Rc<Self>, delivery: &Arc<Delivery>) {
+        let delivered = self.hub.deliver(delivery);
+        metrics::counter!("chinwag_gateway_deliveries_total").increment(delivered.count as u64);
+        metrics::counter!("chinwag_gateway_delivery_bytes_total").increment(delivered.bytes as u64);
+        metrics::histogram!("chinwag_gateway_deliver_seconds").record(delivery.heard.elapsed());
+        for connection in &delivered.broken {
+            self.let_recover(connection, &delivery.room);
+        }
+        if let Some(leaver) = &delivery.leaver {
+            for connection in self.hub.subscribers(&delivery.room, Some(leaver)) {
+                self.put_out(
+                    &connection,
+                    &delivery.room,
+                    UNSUBSCRIBED,
+                    "unsubscribed by server",
+                );
+            }
+        }
+    }
+
+    /// Tells a connection that it is no longer subscribed.
+    fn put_out(
+        self: &Rc<Self>,
+        connection: &Rc<Connection>,
+        room: &RoomId,
+        code: u32,
+        reason: &str,
+    ) {
+        if subscription::end(self, connection, room) {
+            let happening = Happening::Unsubscribe(Unsubscribe {
+                code,
+                reason: reason.to_owned(),
+            });
+            connection.push(&Push::new(room.as_str(), happening));
+        }
+    }
+
+    /// A reader lacks something: have it subscribe again and recover what the log has.
+    fn let_recover(self: &Rc<Self>, connection: &Rc<Connection>, room: &RoomId) {
+        if connection.is_server_side(room) {
+            // Only a new connection can recover a subscription that the server made.
+            connection.close(Close::InsufficientState);
+        } else {
+            self.put_out(connection, room, INSUFFICIENT, "insufficient state");
+        }
+    }
+
+    /// Positions are pairs of epoch and sequence: readers need the new epoch to recover later.
+    fn tell_epoch(self: &Rc<Self>, room: &RoomId, seq: u64, epoch: u64) {
+        for connection in self.hub.subscribers(room, None) {
+            if connection.is_server_side(room) {
+                let epoch = epoch.to_string();
+                let subscribe = Subscribe {
+                    recoverable: true,
+                    positioned: true,
+                    epoch,
+                    offset: seq,
+                    ..Subscribe::default()
+                };
+                connection.push(&Push::new(room.as_str(), Happening::Subscribe(subscribe)));
+            } else {
+                self.put_out(&connection, room, INSUFFICIENT, "insufficient state");
+            }
+        }
+    }
+
+    /// A subscription's token has run out.
+    pub(crate) fn expire(self: &Rc<Self>, connection: &Rc<Connection>, room: &RoomId) {
+        self.put_out(connection, room, EXPIRED, "subscription expired");
+    }
+
+    fn notice(self: &Rc<Self>, notice: &Notice) {
+        match notice {
+            Notice::Appear { room, seq, users } => {
+                for connection in users.iter().flat_map(|user| self.of_user(user)) {
+                    subscription::appear(self, &connection, room, Some(*seq));
+                }
+            }
+            Notice::Vanish { room, users } => {
+                for connection in users.iter().flat_map(|user| self.of_user(user)) {
+                    self.put_out(&connection, room, UNSUBSCRIBED, "unsubscribed by server");
+                }
+            }
+            Notice::Activity { room, seq, users } => {
+                let data = json!({ "type": "activity", "room": room, "seq": seq });
+                for user in users {
+                    let channel = RoomId::personal(user);
+                    let push = Delivery::data(channel, &chinwag_protocol::json::Json::of(&data));
+                    for connection in self.of_user(user) {
+                        if !connection.is_subscribed(room) {
+                            connection.outbox.put(push.bytes(connection.encoding), true);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn order(self: &Rc<Self>, order: &Order) {
+        match order {
+            Order::Revoke {
+                user,
+                digest,
+                except,
+            } => {
+                for connection in self.of_user(user) {
+                    let own = connection.token_digest();
+                    let hit = match (&own, digest) {
+                        (None, _) => false,
+                        (Some(own), Some(digest)) => own == digest,
+                        (Some(_), None) => own != *except,
+                    };
+                    if hit {
+                        connection.close(Close::InvalidToken);
+                    }
+                }
+            }
+            Order::Disconnect {
+                user,
+                client,
+                code,
+                reason,
+            } => {
+                for connection in self.of_user(user) {
+                    let named = client
+                        .as_deref()
+                        .is_none_or(|one| one == connection.client.as_str());
+                    if named {
+                        connection.close_with(*code, reason.clone());
+                    }
+                }
+            }
+            Order::Subscribe { user, room } => {
+                for connection in self.of_user(user) {
+                    subscription::appear(self, &connection, room, None);
+                }
+            }
+            Order::Unsubscribe { user, room } => {
+                for connection in self.of_user(user) {
+                    self.put_out(&connection, room, UNSUBSCRIBED, "unsubscribed by server");
+                }
+            }
+        }
+    }
+
+    /// Sets the gauges of what this thread holds.
+    fn sample(&self) {
+        let waiting: usize = self
+            .all()
+            .iter()
+            .map(|connection| connection.outbox.bytes())
+            .sum();
+        self.gate
+            .sample(self.index, count(self.hub.subscriptions()), count(waiting));
+    }
+}

@@ -1,0 +1,317 @@
+//! The task of one WebSocket: reads commands, writes what waits, keeps time, and cleans up.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chinwag_protocol::code::Close;
+use chinwag_protocol::codec::{DecodeError, Encoding, Limits};
+use futures_util::future::LocalBoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{SinkExt, StreamExt};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use tokio::time::{Instant, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message};
+use tokio_tungstenite::tungstenite::{Error, Utf8Bytes};
+
+use crate::command;
+use crate::connection::Connection;
+use crate::rate::Rate;
+use crate::shard::Shard;
+use crate::subscription;
+use crate::timer::{Due, Timer};
+
+/// Commands of one connection under way at once; then its socket is not read from.
+const UNDER_WAY: usize = 128;
+/// How long a peer may take nothing before it is cut.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long saying goodbye may take.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+type Stream = WebSocketStream<TokioIo<Upgraded>>;
+
+/// A socket and what belongs to it while it is open.
+struct Socket {
+    shard: Rc<Shard>,
+    connection: Rc<Connection>,
+    stream: Stream,
+    under_way: FuturesUnordered<LocalBoxFuture<'static, ()>>,
+    rate: Rate,
+    timer: Timer,
+}
+
+/// Why a conversation ended.
+enum End {
+    /// The peer went.
+    Gone,
+    /// We close.
+    Close(u16, String),
+}
+
+impl From<Close> for End {
+    fn from(close: Close) -> Self {
+        End::Close(close.number(), close.reason().to_owned())
+    }
+}
+
+/// All that can happen to a socket.
+enum Happening {
+    Frame(Option<Result<Message, Error>>),
+    Answered,
+    Waiting,
+    Due,
+    Closing,
+}
+
+/// Serves a connection until it ends, and leaves nothing of it behind.
+pub(crate) async fn serve(shard: Rc<Shard>, connection: Rc<Connection>, stream: Stream) {
+    let config = &shard.backend.config;
+    shard.add(&connection);
+    metrics::counter!("chinwag_gateway_connects_total", "encoding" => connection.encoding.name())
+        .increment(1);
+    let mut socket = Socket {
+        rate: Rate::new(config.commands_per_second),
+        timer: Timer::new(config, connection.number),
+        shard: Rc::clone(&shard),
+        connection: Rc::clone(&connection),
+        stream,
+        under_way: FuturesUnordered::new(),
+    };
+    let end = socket.talk().await;
+    clean_up(&shard, &connection).await;
+    let code = match &end {
+        End::Gone => 1000,
+        End::Close(code, _) => *code,
+    };
+    // Codes are ours or an operator's, so the label set is closed in practice; others are one.
+    let label = if (3000..4000).contains(&code) {
+        code.to_string()
+    } else {
+        "other".to_owned()
+    };
+    let label = if code == 1000 {
+        "gone".to_owned()
+    } else {
+        label
+    };
+    metrics::counter!("chinwag_gateway_disconnects_total", "code" => label).increment(1);
+    tracing::debug!(client = %connection.client, code, "connection ended");
+    socket.part(end).await;
+}
+
+async fn clean_up(shard: &Rc<Shard>, connection: &Rc<Connection>) {
+    let rooms: Vec<_> = connection.subscriptions.borrow().keys().cloned().collect();
+    for room in rooms {
+        subscription::end(shard, connection, &room);
+    }
+    shard.remove(connection);
+    if let Some(user) = connection.user().filter(|_| connection.session_open.take()) {
+        let last_here = shard.gate.user_went(&user);
+        let name = shard.name.borrow().clone();
+        let store = &shard.backend.store;
+        if let Err(error) = store
+            .close_session(&name, &user, &connection.client, last_here)
+            .await
+        {
+            // The lease cleans up with the gateway's end at the latest.
+            tracing::warn!(%error, "cannot end a session in Redis");
+        }
+    }
+}
+
+impl Socket {
+    async fn talk(&mut self) -> End {
+        loop {
+            let reads = self.under_way.len() < UNDER_WAY;
+            let happening = tokio::select! {
+                biased;
+                () = self.connection.closed() => Happening::Closing,
+                Some(()) = self.under_way.next() => Happening::Answered,
+                () = self.connection.outbox.filled() => Happening::Waiting,
+                frame = self.stream.next(), if reads => Happening::Frame(frame),
+                () = self.timer.due() => Happening::Due,
+            };
+            let end = match happening {
+                Happening::Frame(frame) => self.frame(frame).await,
+                Happening::Answered => Ok(()),
+                Happening::Waiting => self.write().await,
+                Happening::Due => self.due(),
+                Happening::Closing => {
+                    // What was said before goes out before.
+                    drop(self.write().await);
+                    let (code, reason) = self.connection.closing().unwrap_or((3000, String::new()));
+                    Err(End::Close(code, reason))
+                }
+            };
+            if let Err(end) = end {
+                return end;
+            }
+        }
+    }
+
+    async fn frame(&mut self, frame: Option<Result<Message, Error>>) -> Result<(), End> {
+        let message = match frame {
+            None => return Err(End::Gone),
+            Some(Ok(message)) => message,
+            Some(Err(error)) => return Err(failed(&error)),
+        };
+        self.timer.heard();
+        let text = self.connection.encoding == Encoding::Json;
+        match message {
+            Message::Text(data) if text => self.commands(data.into()).await,
+            Message::Binary(data) if !text => self.commands(data).await,
+            Message::Text(_) | Message::Binary(_) => Err(Close::BadRequest.into()),
+            Message::Close(_) => Err(End::Gone),
+            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Ok(()),
+        }
+    }
+
+    async fn commands(&mut self, frame: Bytes) -> Result<(), End> {
+        let encoding = self.connection.encoding;
+        for command in encoding.decode_commands(&frame, Limits::SERVER) {
+            let command = match command {
+                Ok(command) => command,
+                Err(error @ DecodeError::Frame { .. }) => {
+                    tracing::debug!(client = %self.connection.client, %error, "malformed frame");
+                    return Err(End::Close(Close::BadRequest.number(), close_reason(&error)));
+                }
+                Err(error @ DecodeError::Command { id, .. }) => {
+                    self.connection.reply(id, Err(error.refusal()));
+                    continue;
+                }
+            };
+            if command.is_pong() {
+                continue;
+            }
+            if let Err(refusal) = self.rate.take() {
+                self.connection.reply(command.id, Err(refusal));
+                continue;
+            }
+            if let Some(later) = command::handle(&self.shard, &self.connection, command).await? {
+                self.under_way.push(later);
+            }
+            if self.connection.caller().is_some() {
+                self.timer.connected();
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what waits, in as few frames as it fits into.
+    async fn write(&mut self) -> Result<(), End> {
+        let text = self.connection.encoding == Encoding::Json;
+        let (stream, outbox) = (&mut self.stream, &self.connection.outbox);
+        let write = async {
+            while let Some(frame) = outbox.frame(text) {
+                stream.feed(message(text, frame)).await?;
+            }
+            stream.flush().await
+        };
+        tokio::select! {
+            biased;
+            written = timeout(WRITE_TIMEOUT, write) => match written {
+                Ok(Ok(())) if outbox.has_overflowed() => Err(Close::Slow.into()),
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(error)) => Err(failed(&error)),
+                Err(_) => Err(Close::Slow.into()),
+            },
+            () = outbox.overflow() => Err(Close::Slow.into()),
+        }
+    }
+
+    fn due(&mut self) -> Result<(), End> {
+        match self.timer.what_is_due() {
+            Some(Due::Connect) => Err(Close::Stale.into()),
+            Some(Due::Pong) => Err(Close::NoPong.into()),
+            Some(Due::Ping) => {
+                self.connection
+                    .outbox
+                    .put(self.connection.encoding.ping(), false);
+                self.expire()
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Ends what has run out. Looked at with each ping, which is the grace that refreshing has.
+    fn expire(&self) -> Result<(), End> {
+        let now = self.shard.backend.store.now();
+        let caller = self.connection.caller();
+        let grace = u64::try_from(self.shard.backend.config.ping_interval.as_millis()).unwrap_or(0);
+        let over = |at: u64| at.saturating_add(grace) <= now;
+        if caller
+            .and_then(|caller| caller.expires_at)
+            .is_some_and(over)
+        {
+            return Err(Close::Expired.into());
+        }
+        let expired: Vec<_> = self
+            .connection
+            .subscriptions
+            .borrow()
+            .iter()
+            .filter(|(_, subscription)| subscription.expires_at.is_some_and(over))
+            .map(|(room, _)| room.clone())
+            .collect();
+        for room in expired {
+            self.shard.expire(&self.connection, &room);
+        }
+        Ok(())
+    }
+
+    /// Says goodbye, and gives answers that are under way a moment to be of use in Redis.
+    async fn part(mut self, end: End) {
+        if let End::Close(code, reason) = end {
+            let frame = CloseFrame {
+                code: CloseCode::from(code),
+                reason: reason.into(),
+            };
+            let goodbye = async {
+                drop(self.stream.close(Some(frame)).await);
+                // The peer's answer, so that what was written is not lost with a reset.
+                while let Some(Ok(_)) = self.stream.next().await {}
+            };
+            drop(timeout(CLOSE_TIMEOUT, goodbye).await);
+        }
+        let rest = async { while self.under_way.next().await.is_some() {} };
+        let limit = Instant::now() + CLOSE_TIMEOUT;
+        drop(tokio::time::timeout_at(limit, rest).await);
+    }
+}
+
+/// A frame as a WebSocket message.
+fn message(text: bool, frame: Bytes) -> Message {
+    if !text {
+        return Message::Binary(frame);
+    }
+    match Utf8Bytes::try_from(frame) {
+        Ok(text) => Message::Text(text),
+        // All we say is JSON; this would be a bug, and must not end the socket.
+        Err(error) => {
+            tracing::error!(%error, "a frame is not UTF-8");
+            Message::Text(Utf8Bytes::from_static("{}"))
+        }
+    }
+}
+
+/// A close frame holds 123 bytes of reason.
+fn close_reason(error: &DecodeError) -> String {
+    format!("bad request: {error}")
+        .chars()
+        .filter(char::is_ascii)
+        .take(120)
+        .collect()
+}
+
+/// What an error of the socket means for it.
+fn failed(error: &Error) -> End {
+    match error {
+        Error::Capacity(_) => End::Close(1009, "message too large".to_owned()),
+        Error::Utf8(_) => End::Close(1007, "text is not UTF-8".to_owned()),
+        Error::Protocol(_) => End::Close(1002, "protocol error".to_owned()),
+        _ => End::Gone,
+    }
+}

@@ -1,0 +1,375 @@
+//! How a subscription begins without losing or doubling anything, and how it ends.
+//!
+//! The order is what makes it right: take a place in the hub (from now on everything waits for
+//! this subscriber), have Redis listened to and learn where the room stands, read what was missed,
+//! tell others, and then, without waiting for anything in between, answer and go live.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use chinwag_protocol::code::{Code, Refusal};
+use chinwag_protocol::event::Event;
+use chinwag_protocol::id::RoomId;
+use chinwag_protocol::position::{Position, epoch_text};
+use chinwag_protocol::push::{Happening, Publication, Push, Subscribe};
+use chinwag_protocol::result::SubscribeResult;
+use chinwag_store::presence::Occupant;
+use futures_util::StreamExt;
+
+use crate::config::Policy;
+use crate::connection::Connection;
+use crate::delivery::{Delivery, publication};
+use crate::hub::Entry;
+use crate::inlet::Wanted;
+use crate::recover::{Missed, RECOVER_EVENTS};
+use crate::shard::Shard;
+
+/// Reads of one connection under way at once.
+const READS: usize = 8;
+
+/// A subscription of a connection.
+pub(crate) struct Subscription {
+    /// The server made it.
+    pub server_side: bool,
+    /// When its token runs out, in milliseconds since 1970.
+    pub expires_at: Option<u64>,
+    /// As what it is present in the channel, if presence is kept.
+    occupant: Option<Occupant>,
+    announced: bool,
+}
+
+/// What is asked of a subscription.
+pub(crate) struct Plan {
+    pub room: RoomId,
+    pub policy: Policy,
+    pub server_side: bool,
+    pub expires_at: Option<u64>,
+    /// What the subscription's token says of it, JSON.
+    pub info: Option<Vec<u8>>,
+    /// The position after which it wants everything.
+    pub since: Option<Position>,
+    pub wants_comings: bool,
+    pub recoverable: bool,
+}
+
+/// A subscription that can go live.
+pub(crate) struct Prepared {
+    room: RoomId,
+    recoverable: bool,
+    /// What it has missed, all of it; `None` if that was not asked for or cannot be given.
+    read: Option<(Position, Vec<Publication>)>,
+    recovering: bool,
+}
+
+/// A subscription that is live: what to answer, and what to push behind the answer.
+pub(crate) struct Started {
+    pub result: SubscribeResult,
+    pub later: Vec<Arc<Delivery>>,
+}
+
+/// Prepares subscriptions, each by itself: one that fails leaves nothing behind.
+pub(crate) async fn prepare(
+    shard: &Rc<Shard>,
+    connection: &Rc<Connection>,
+    plans: Vec<Plan>,
+) -> Vec<(RoomId, Result<Prepared, Refusal>)> {
+    let mut wishes = Vec::new();
+    let mut entered = Vec::with_capacity(plans.len());
+    for plan in plans {
+        let entry = enter(shard, connection, &plan);
+        if entry.as_ref().is_ok_and(|entry| entry.wish) {
+            wishes.push(plan.room.clone());
+        }
+        entered.push((plan, entry));
+    }
+    if !wishes.is_empty() {
+        shard.wish(Wanted::Join(shard.index, wishes));
+    }
+    futures_util::stream::iter(entered)
+        .map(|(plan, entry)| async move {
+            let room = plan.room.clone();
+            let prepared = match entry {
+                Ok(entry) => {
+                    let prepared = finish(shard, connection, plan, entry).await;
+                    if prepared.is_err() {
+                        end(shard, connection, &room);
+                    }
+                    prepared
+                }
+                Err(refusal) => Err(refusal),
+            };
+            (room, prepared)
+        })
+        .buffered(READS)
+        .collect()
+        .await
+}
+
+fn enter(shard: &Shard, connection: &Rc<Connection>, plan: &Plan) -> Result<Entry, Refusal> {
+    let mut subscriptions = connection.subscriptions.borrow_mut();
+    if subscriptions.contains_key(&plan.room) {
+        return Err(Refusal::new(Code::AlreadySubscribed, "already subscribed"));
+    }
+    let most = shard.backend.config.subscriptions_per_connection;
+    if subscriptions.len() >= most {
+        let message = format!("channel: a connection may have at most {most} subscriptions");
+        return Err(Refusal::new(Code::LimitExceeded, message));
+    }
+    let caller = connection.caller();
+    let occupant = plan.policy.presence.then(|| Occupant {
+        user: connection
+            .user()
+            .map(|user| user.to_string())
+            .unwrap_or_default(),
+        client: connection.client.clone(),
+        connection_info: caller
+            .and_then(|caller| caller.info.as_ref().map(|info| info.as_bytes().to_vec())),
+        channel_info: plan.info.clone(),
+    });
+    let subscription = Subscription {
+        server_side: plan.server_side,
+        expires_at: plan.expires_at,
+        occupant,
+        announced: plan.policy.join_leave,
+    };
+    subscriptions.insert(plan.room.clone(), subscription);
+    Ok(shard.hub.enter(&plan.room, connection, plan.wants_comings))
+}
+
+async fn finish(
+    shard: &Rc<Shard>,
+    connection: &Rc<Connection>,
+    plan: Plan,
+    entry: Entry,
+) -> Result<Prepared, Refusal> {
+    let unavailable = || {
+        Refusal::new(
+            Code::Unavailable,
+            "the channel cannot be had now; try again",
+        )
+    };
+    entry.opened.await.ok().flatten().ok_or_else(unavailable)?;
+    let mut read = None;
+    if let Some(since) = plan.since {
+        read = recovered(shard, &plan, since).await?;
+        let result = if read.is_some() {
+            "recovered"
+        } else {
+            "unrecovered"
+        };
+        metrics::counter!("chinwag_gateway_recoveries_total", "result" => result).increment(1);
+    }
+    let occupant = connection
+        .subscriptions
+        .borrow()
+        .get(&plan.room)
+        .map(|subscription| (subscription.occupant.clone(), subscription.announced));
+    // Ended while it was prepared: by an order, or with the connection.
+    let (occupant, announced) = occupant.ok_or_else(unavailable)?;
+    if let Some(occupant) = occupant {
+        let name = shard.name.borrow().clone();
+        let entered = shard
+            .backend
+            .store
+            .enter_channel(&plan.room, &name, &occupant, announced)
+            .await;
+        entered.map_err(|error| crate::backend::refusal(&error))?;
+    }
+    let (room, recoverable, recovering) = (plan.room, plan.recoverable, plan.since.is_some());
+    Ok(Prepared {
+        room,
+        recoverable,
+        read,
+        recovering,
+    })
+}
+
+/// Everything after a position, or `None` if it cannot be given whole.
+async fn recovered(
+    shard: &Shard,
+    plan: &Plan,
+    since: Position,
+) -> Result<Option<(Position, Vec<Publication>)>, Refusal> {
+    let kind = shard.backend.config.namespaces.kind(&plan.room);
+    let archived = plan.policy.members_only;
+    match shard
+        .backend
+        .missed(&plan.room, since, RECOVER_EVENTS, archived)
+        .await
+    {
+        Ok(Missed::Events(top, events)) => {
+            let last = events.last().map_or(since.seq, |event| event.seq);
+            if last != top.position.seq || bytes(&events) > shard.backend.config.outbox_limit / 2 {
+                return Ok(None);
+            }
+            let publications: Vec<Publication> = events
+                .iter()
+                .map(|event| publication(kind, event))
+                .collect();
+            metrics::counter!("chinwag_gateway_recovered_publications_total")
+                .increment(publications.len() as u64);
+            Ok(Some((top.position, publications)))
+        }
+        Ok(Missed::Rewind(_)) => Ok(None),
+        Err(refusal) if refusal.code == Code::UnrecoverablePosition => Ok(None),
+        Err(refusal) => Err(refusal),
+    }
+}
+
+/// About how many bytes events take on the wire.
+fn bytes(events: &[Event]) -> usize {
+    use chinwag_protocol::event::Content;
+    let body = |event: &Event| match &event.content {
+        Content::Publication { data } => data.as_bytes().len(),
+        Content::Message { body } => body.as_bytes().len(),
+        Content::Member { .. } | Content::Room { .. } => 400,
+    };
+    events.iter().map(|event| body(event) + 250).sum()
+}
+
+/// Makes a prepared subscription live. Answer, and then push what came later, before anything
+/// else happens.
+pub(crate) fn start(
+    shard: &Rc<Shard>,
+    connection: &Rc<Connection>,
+    prepared: Prepared,
+) -> Result<Started, Refusal> {
+    let Prepared {
+        room,
+        recoverable,
+        read,
+        recovering,
+    } = prepared;
+    let at = read.as_ref().map(|(position, _)| *position);
+    let Some((position, later)) = shard.hub.start(&room, connection.number, at) else {
+        end(shard, connection, &room);
+        let message = "something was missed while subscribing; try again";
+        return Err(Refusal::new(Code::Internal, message));
+    };
+    let expires_at = connection
+        .subscriptions
+        .borrow()
+        .get(&room)
+        .and_then(|subscription| subscription.expires_at);
+    let ttl = expires_at.map(|at| crate::command::ttl(at, shard.backend.store.now()));
+    let result = SubscribeResult {
+        expires: ttl.is_some(),
+        ttl: ttl.unwrap_or(0),
+        recoverable,
+        positioned: recoverable,
+        epoch: epoch_text(position.epoch),
+        offset: position.seq,
+        was_recovering: recovering,
+        recovered: read.is_some(),
+        publications: read
+            .map(|(_, publications)| publications)
+            .unwrap_or_default(),
+        ..SubscribeResult::default()
+    };
+    Ok(Started { result, later })
+}
+
+/// Puts what came while a subscription began behind its answer.
+pub(crate) fn push_later(connection: &Connection, later: &[Arc<Delivery>]) {
+    for delivery in later {
+        connection
+            .outbox
+            .put(delivery.bytes(connection.encoding), false);
+    }
+}
+
+/// Ends a subscription. `false` if there was none.
+pub(crate) fn end(shard: &Rc<Shard>, connection: &Rc<Connection>, room: &RoomId) -> bool {
+    let Some(subscription) = connection.subscriptions.borrow_mut().remove(room) else {
+        return false;
+    };
+    if shard.hub.leave(room, connection.number) {
+        shard.wish(Wanted::Leave(shard.index, room.clone()));
+    }
+    if let Some(occupant) = subscription.occupant {
+        let (shard, room) = (Rc::clone(shard), room.clone());
+        let announced = subscription.announced;
+        shard.context.clone().spawn_local("leave channel", async move {
+            if let Err(error) = shard.backend.store.leave_channel(&room, &occupant, announced).await {
+                tracing::warn!(%room, %error, "cannot take a client out of a channel's presence");
+            }
+        });
+    }
+    true
+}
+
+/// A room appears on a live session: subscribes it, from `seq` on if one is given.
+pub(crate) fn appear(
+    shard: &Rc<Shard>,
+    connection: &Rc<Connection>,
+    room: &RoomId,
+    seq: Option<u64>,
+) {
+    let Some(policy) = shard.backend.config.namespaces.policy(room) else {
+        return;
+    };
+    if connection.is_subscribed(room) {
+        return;
+    }
+    let (shard, connection) = (Rc::clone(shard), Rc::clone(connection));
+    let since = seq.map(|seq| Position::new(0, seq.saturating_sub(1)));
+    let plan = Plan {
+        room: room.clone(),
+        policy,
+        server_side: true,
+        expires_at: None,
+        info: None,
+        since,
+        wants_comings: policy.join_leave,
+        recoverable: true,
+    };
+    shard.context.clone().spawn_local("appear", async move {
+        // The notice may be older than what has happened since.
+        if policy.members_only && !is_member(&shard, &connection, &plan.room).await {
+            return;
+        }
+        for (room, prepared) in prepare(&shard, &connection, vec![plan]).await {
+            match prepared.and_then(|prepared| start(&shard, &connection, prepared)) {
+                Ok(started) => show(&connection, &room, since, &started),
+                Err(refusal) => tracing::debug!(%room, %refusal, "a room cannot be shown"),
+            }
+        }
+    });
+}
+
+async fn is_member(shard: &Shard, connection: &Connection, room: &RoomId) -> bool {
+    let Some(user) = connection.user() else {
+        return false;
+    };
+    matches!(
+        shard.backend.store.membership(room, &user).await,
+        Ok(Some(_))
+    )
+}
+
+/// Pushes a subscription that the server made, and what belongs to it.
+fn show(connection: &Connection, room: &RoomId, since: Option<Position>, started: &Started) {
+    let SubscribeResult {
+        epoch,
+        publications,
+        recovered,
+        offset,
+        ..
+    } = &started.result;
+    let from = since
+        .filter(|_| *recovered)
+        .map_or(*offset, |since| since.seq);
+    let subscribe = Subscribe {
+        recoverable: true,
+        positioned: true,
+        epoch: epoch.clone(),
+        offset: from,
+        ..Subscribe::default()
+    };
+    connection.push(&Push::new(room.as_str(), Happening::Subscribe(subscribe)));
+    for publication in publications {
+        let happening = Happening::Pub(publication.clone());
+        connection.push(&Push::new(room.as_str(), happening));
+    }
+    push_later(connection, &started.later);
+}
