@@ -293,6 +293,20 @@ describe('open rooms', () => {
     await bob.link('Garden').waitFor({ state: 'detached' });
     await alice.page.locator('.story', { hasText: '陈小雨 left' }).waitFor();
   });
+
+  test('can be joined by their address, and others stay unknown', async () => {
+    const { page } = bob;
+    const address = alice.page.url();
+    await page.goto(address);
+    await page.locator('#join-text', { hasText: 'Garden' }).waitFor();
+    await page.click('#join button[type="submit"]');
+    await bob.sees('mind the roses');
+    const secret = await alice.createRoom('Secret');
+    await page.goto(`${SERVER}/#/room/${encodeURIComponent(secret)}`);
+    await page.locator('#nothing').waitFor();
+    assert.equal(await page.locator('#join').isVisible(), false);
+    assert.equal(new URL(page.url()).hash, '#/');
+  });
 });
 
 describe('the keyboard', () => {

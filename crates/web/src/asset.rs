@@ -82,6 +82,7 @@ const FILES: &[(&str, &[u8])] = embed! {
     "client/wire.js"
     "page/account.js"
     "page/announcer.js"
+    "page/asks.js"
     "page/banner.js"
     "page/browse.js"
     "page/chat.js"

@@ -2,14 +2,13 @@
 /** @import { Entry, Storage } from '../client/outbox.js' */
 /** @import { Room } from '../client/types.js' */
 
-import { Accounts, Chinwag, Failure } from '../chinwag.js';
+import { Accounts, Chinwag } from '../chinwag.js';
 import { setUpAccount } from './account.js';
 import { Announcer } from './announcer.js';
+import { Asks } from './asks.js';
 import { Banner } from './banner.js';
-import { Browse } from './browse.js';
 import { Composer } from './composer.js';
 import { Conversation } from './conversation.js';
-import { askDialog } from './dialogs.js';
 import { Directory } from './directory.js';
 import { byId } from './dom.js';
 import { People } from './people.js';
@@ -20,6 +19,7 @@ import { roomName } from './words.js';
 
 const WIDE = matchMedia('(min-width: 75rem)');
 const NARROW = matchMedia('(max-width: 47.99rem)');
+const PAUSE = 2000;
 
 /** Everything behind the login, for one session: who listens to whom, and what is open. */
 export class ChatPage {
@@ -40,12 +40,20 @@ export class ChatPage {
     this.#list = new RoomList({ rooms: this.#rooms, directory: this.#directory, me: user.id });
     this.#conversation = new Conversation({ chat, rooms: this.#rooms, directory: this.#directory, announcer });
     this.#composer = new Composer({ send: (room, text) => this.#send(room, text) });
-    this.#people = new People({ chat, directory: this.#directory, write: (other) => void this.#write(other) });
+    this.#asks = new Asks({
+      chat,
+      rooms: this.#rooms,
+      directory: this.#directory,
+      current: () => this.#open(),
+      enter: (answer) => this.#enter(answer),
+    });
+    this.#people = new People({ chat, directory: this.#directory, write: (other) => void this.#asks.write(other).catch(() => {}) });
     this.#end = end;
     setUpAccount({ user, token, accounts, logOut: () => void this.#logOut(accounts, token) });
     this.#listen();
-    this.#setUpDialogs();
     this.#setUpKeys();
+    byId('room-people').addEventListener('click', () => this.#showPeople(Boolean(byId('people').hidden)));
+    byId('people-close').addEventListener('click', () => this.#showPeople(false));
     byId('chat').hidden = false;
     this.#show();
     chat.connect();
@@ -58,6 +66,7 @@ export class ChatPage {
   #list;
   #conversation;
   #composer;
+  #asks;
   #people;
   #end;
   /** Whether the page is about to be left on purpose. */
@@ -73,7 +82,7 @@ export class ChatPage {
       this.#end('Your session has ended. Please log in again.');
     });
     chat.on('ready', () => void this.#refresh());
-    chat.on('event', (happened) => rooms.apply(happened));
+    chat.on('event', (happened) => isRoom(happened.room) && rooms.apply(happened));
     chat.on('reset', ({ room }) => void rooms.refresh(room));
     chat.on('joined', ({ room }) => void (isRoom(room) && rooms.refresh(room)));
     chat.on('parted', ({ room }) => rooms.remove(room));
@@ -90,56 +99,6 @@ export class ChatPage {
     window.addEventListener('beforeunload', (event) => {
       if (chat.outbox.unsent > 0 && !this.#over) event.preventDefault();
     });
-  }
-
-  #setUpDialogs() {
-    const rpc = this.#chat.rpc.bind(this.#chat);
-    const noUser = { 404: 'There is nobody of that name here.' };
-    const create = askDialog({
-      id: 'create',
-      words: { 404: 'One of these people is not here. Please check the user names.' },
-      submit: async ({ name = '', topic = '', kind, members = '' }) => {
-        const typed = members.split(/[\s,;，、]+/u).filter((user) => user !== '');
-        const users = await Promise.all(typed.map((user) => this.#userCalled(user)));
-        this.#enter(await rpc('room.create', { name: name.trim(), topic: topic.trim(), kind, members: users }));
-      },
-    });
-    const direct = askDialog({ id: 'direct', words: noUser, submit: async ({ user = '' }) => this.#write(await this.#userCalled(user)) });
-    const invite = askDialog({
-      id: 'invite',
-      words: { ...noUser, 409: 'They are already in the room.' },
-      submit: async ({ user = '' }) => {
-        const { room } = this.#conversation;
-        await rpc('room.invite', { room, user: await this.#userCalled(user) });
-      },
-    });
-    const leave = askDialog({
-      id: 'leave',
-      submit: async () => {
-        const { room } = this.#conversation;
-        if (!room) return;
-        await rpc('room.leave', { room });
-        this.#rooms.remove(room);
-      },
-    });
-    const browse = new Browse({ chat: this.#chat, join: async (room) => this.#enter(await rpc('room.join', { room })) });
-
-    byId('open-create').addEventListener('click', () => create.open());
-    byId('open-direct').addEventListener('click', () => direct.open());
-    byId('open-browse').addEventListener('click', () => browse.open());
-    byId('room-invite').addEventListener('click', () => invite.open());
-    byId('room-leave').addEventListener('click', () => {
-      const room = this.#open();
-      byId('leave-text').textContent = room?.kind === 'open'
-        ? `You can join “${roomName(room)}” again whenever you like.`
-        : `To come back to “${room ? roomName(room) : ''}” somebody has to add you again.`;
-      leave.open();
-    });
-    for (const button of byId('nothing').querySelectorAll('button')) {
-      button.addEventListener('click', () => byId(button.dataset.opens ?? '').click());
-    }
-    byId('room-people').addEventListener('click', () => this.#showPeople(Boolean(byId('people').hidden)));
-    byId('people-close').addEventListener('click', () => this.#showPeople(false));
   }
 
   #setUpKeys() {
@@ -163,9 +122,11 @@ export class ChatPage {
     try {
       await this.#rooms.load();
     } catch {
-      // The connection is gone again, and the next one asks again.
+      // Without a connection the next one asks again; with one, the server was busy.
+      if (this.#chat.state.name === 'connected') setTimeout(() => void this.#refresh(), PAUSE);
       return;
     }
+    for (const { peer } of this.#rooms.sorted()) if (peer) this.#directory.learn(peer);
     this.#people.refresh();
     const asked = roomOfAddress(location.hash);
     if (asked && asked !== this.#conversation.room) this.#show();
@@ -175,7 +136,7 @@ export class ChatPage {
   #show() {
     const id = roomOfAddress(location.hash);
     const room = id === null ? undefined : this.#rooms.get(id);
-    if (id && !room && this.#rooms.loaded) void this.#rooms.refresh(id).then(() => this.#rooms.get(id) ? this.#show() : go('#/'));
+    if (id && !room && this.#rooms.loaded) void this.#visit(id);
     if (room && room.id === this.#conversation.room) return;
     byId('chat').dataset.pane = id ? 'room' : 'rooms';
     byId('room').hidden = !room;
@@ -190,6 +151,19 @@ export class ChatPage {
     if (room && !NARROW.matches) this.#composer.focus();
     // On a phone the keyboard should not jump up; whoever listens is still told where they are.
     else if (room) byId('room-name').focus();
+  }
+
+  /** An address that leads to a room which is not in the list. @param {string} id */
+  async #visit(id) {
+    try {
+      const { room } = await this.#chat.rpc('room.get', { room: id });
+      if (roomOfAddress(location.hash) !== id) return;
+      if (room.role) return this.#enter({ room });
+      if (room.kind === 'open') this.#asks.offer(room);
+    } catch {
+      // Not there, or not for us to know.
+    }
+    if (roomOfAddress(location.hash) === id) go('#/');
   }
 
   /** Names, counts or marks have changed. */
@@ -207,13 +181,10 @@ export class ChatPage {
 
   /** @param {{ room: Room }} answer */
   #enter({ room }) {
+    if (room.peer) this.#directory.learn(room.peer);
     this.#rooms.put(room);
-    go(roomAddress(room.id));
-  }
-
-  /** Opens the conversation with somebody. @param {string} user */
-  async #write(user) {
-    this.#enter(await this.#chat.rpc('direct.open', { user }));
+    if (roomOfAddress(location.hash) === room.id) this.#show();
+    else go(roomAddress(room.id));
   }
 
   /** @param {Accounts} accounts @param {string} token */
@@ -224,24 +195,6 @@ export class ChatPage {
     // Without a connection the token lives on at the server until it expires, but nobody here knows it any more.
     await accounts.logOut(token).catch(() => {});
     this.#end('');
-  }
-
-  /**
-   * User names are kept in lower case, but those that come from another system are as they are.
-   *
-   * @param {string} typed
-   * @returns {Promise<string>} the id
-   */
-  async #userCalled(typed) {
-    const name = typed.trim().replace(/^@/, '');
-    const ask = (/** @type {string} */ user) => this.#chat.rpc('user.get', { user });
-    const lower = name.toLowerCase();
-    const { user } = await ask(name).catch((error) => {
-      if (lower === name || Failure.from(error).temporary) throw error;
-      return ask(lower);
-    });
-    this.#directory.learn(user);
-    return user.id;
   }
 
   /** @param {string} room @param {string} text */

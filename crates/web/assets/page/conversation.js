@@ -49,7 +49,7 @@ export class Conversation {
     this.#jump.addEventListener('click', () => void this.toNewest());
     messages.addEventListener('click', ({ target }) => this.#clicked(target));
     chat.on('event', (happened) => this.#happened(happened));
-    chat.on('reset', ({ room }) => room === this.room && void this.#begin({}));
+    chat.on('reset', ({ room }) => room === this.room && this.#again());
     chat.on('outbox', ({ room }) => room === this.room && this.#draw());
     chat.on('ready', () => this.#connected());
     directory.on('change', () => this.#draw());
@@ -72,7 +72,7 @@ export class Conversation {
     this.#unreadAfter = unread > 0 ? read_seq : null;
     this.#chat.follow(id);
     // Far behind, one begins reading where one stopped; otherwise the newest page shows that place anyway.
-    void this.#begin(unread > PAGE / 2 ? { around: read_seq } : {});
+    void this.#begin(unread > PAGE / 2 ? { around: Math.max(1, read_seq) } : {}, 'unread');
   }
 
   close() {
@@ -102,12 +102,19 @@ export class Conversation {
     this.#draw();
   }
 
+  /** What is on screen is not to be trusted any more; the reader stays where they are, as far as that is still there. */
+  #again() {
+    const seen = this.#list.following ? 0 : this.#list.seenUpTo();
+    void this.#begin(seen > 0 ? { around: seen } : {});
+  }
+
   /**
    * Shows a page from the server instead of what is on screen.
    *
    * @param {{ around?: number }} where
+   * @param {string} [line] to scroll to when the page is not the newest; by default the place is held
    */
-  async #begin(where) {
+  async #begin(where, line) {
     const room = this.room;
     if (!room) return;
     this.#visit += 1;
@@ -121,7 +128,7 @@ export class Conversation {
       this.#list.following = where.around === undefined;
       this.#fetching = false;
       this.#draw();
-      if (where.around !== undefined) this.#list.toLine('unread');
+      if (where.around !== undefined && line) this.#list.toLine(line);
       this.#look();
     } catch (error) {
       if (visit !== this.#visit) return;

@@ -3,8 +3,6 @@
 
 import { Emitter } from '../client/emitter.js';
 
-/** @typedef {{ id: string, name: string }} Me */
-
 const PAGE = 200;
 
 /**
@@ -16,6 +14,8 @@ const PAGE = 200;
 export class Rooms extends Emitter {
   /** @type {Map<string, Room>} */
   #rooms = new Map();
+  /** When something last happened in a room; the server knows even where it does not show what. @type {Map<string, number>} */
+  #active = new Map();
   /** Rooms being asked for, and whether to ask once more when the answer is there. @type {Map<string, boolean>} */
   #asking = new Map();
 
@@ -38,7 +38,7 @@ export class Rooms extends Emitter {
 
   /** @returns {Room[]} the most recently active first; what was opened and is still empty before all */
   sorted() {
-    const time = (/** @type {Room} */ room) => room.last?.time ?? Number.MAX_SAFE_INTEGER;
+    const time = (/** @type {Room} */ { id }) => this.#active.get(id) ?? 0;
     return [...this.#rooms.values()].sort((one, other) => time(other) - time(one));
   }
 
@@ -61,7 +61,12 @@ export class Rooms extends Emitter {
     for (const room of [...this.#rooms.values()]) {
       if (!ids.has(room.id) && !isDraft(room)) this.#rooms.delete(room.id);
     }
-    for (const room of listed) this.#keep(room);
+    // The list is in order of activity, which places those without a last event between their neighbours.
+    let active = Date.now();
+    for (const room of listed) {
+      active = room.last?.time ?? active;
+      this.#keep(room, active);
+    }
     this.loaded = true;
     this.emit('change', {});
   }
@@ -72,7 +77,9 @@ export class Rooms extends Emitter {
     this.#asking.set(id, false);
     try {
       const { room } = await this.#chat.rpc('room.get', { room: id });
-      this.put(room);
+      // Open rooms are shown to everybody, but they are not everybody's.
+      if (room.role) this.put(room);
+      else this.remove(id);
     } catch {
       // Not ours (any more), or no connection: the list that is fetched on connecting decides.
     }
@@ -83,7 +90,7 @@ export class Rooms extends Emitter {
 
   /** @param {Room} room */
   put(room) {
-    this.#keep(room);
+    this.#keep(room, room.last?.time ?? (isDraft(room) ? Number.MAX_SAFE_INTEGER : this.#active.get(room.id) ?? 0));
     this.emit('change', {});
   }
 
@@ -101,6 +108,7 @@ export class Rooms extends Emitter {
     if (event.seq <= room.seq) return;
     room.seq = event.seq;
     room.last = event;
+    this.#active.set(id, event.time);
     if (event.type === 'message') this.#count(room, event);
     if (event.type === 'member' && this.#moved(room, event)) return this.remove(id);
     if (event.type === 'room') {
@@ -146,10 +154,12 @@ export class Rooms extends Emitter {
     return change === 'left' || change === 'removed';
   }
 
-  /** An answer may be older than events that came while it was under way. @param {Room} room */
-  #keep(room) {
+  /** An answer may be older than events that came while it was under way. @param {Room} room @param {number} active */
+  #keep(room, active) {
     const known = this.#rooms.get(room.id);
-    if (!known || known.epoch !== room.epoch || known.seq <= room.seq) this.#rooms.set(room.id, room);
+    if (known && known.epoch === room.epoch && known.seq > room.seq) return;
+    this.#rooms.set(room.id, room);
+    this.#active.set(room.id, active);
   }
 }
 
