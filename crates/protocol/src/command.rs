@@ -3,7 +3,7 @@
 //! Field names and Protobuf tags are centrifuge's, so that its SDKs are understood. In JSON a
 //! missing field has its default; an unknown field is ignored in both encodings.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::raw::is_default;
 use crate::request::{
@@ -11,10 +11,10 @@ use crate::request::{
     PublishRequest, RefreshRequest, RpcRequest, SendRequest, SubRefreshRequest, SubscribeRequest,
     UnsubscribeRequest,
 };
+use crate::tagged::tagged;
 
 /// One thing asked for. Neither id nor method: the answer to a ping.
-#[derive(Clone, PartialEq, prost::Message, Serialize, Deserialize)]
-#[serde(try_from = "Written")]
+#[derive(Clone, PartialEq, prost::Message, Serialize)]
 pub struct Command {
     /// Chosen by the client, from 1, unlike any other in flight; the reply carries it. 0 for
     /// what wants no reply.
@@ -113,55 +113,8 @@ impl Method {
     }
 }
 
-/// A command as JSON has it: a field for each method.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Written {
-    id: u32,
-    connect: Option<ConnectRequest>,
-    subscribe: Option<SubscribeRequest>,
-    unsubscribe: Option<UnsubscribeRequest>,
-    publish: Option<PublishRequest>,
-    presence: Option<PresenceRequest>,
-    presence_stats: Option<PresenceStatsRequest>,
-    history: Option<HistoryRequest>,
-    ping: Option<PingRequest>,
-    send: Option<SendRequest>,
-    rpc: Option<RpcRequest>,
-    refresh: Option<RefreshRequest>,
-    sub_refresh: Option<SubRefreshRequest>,
-}
-
-impl TryFrom<Written> for Command {
-    type Error = String;
-
-    fn try_from(written: Written) -> Result<Self, String> {
-        let mut methods = [
-            written.connect.map(Method::Connect),
-            written.subscribe.map(Method::Subscribe),
-            written.unsubscribe.map(Method::Unsubscribe),
-            written.publish.map(Method::Publish),
-            written.presence.map(Method::Presence),
-            written.presence_stats.map(Method::PresenceStats),
-            written.history.map(Method::History),
-            written.ping.map(Method::Ping),
-            written.send.map(Method::Send),
-            written.rpc.map(Method::Rpc),
-            written.refresh.map(Method::Refresh),
-            written.sub_refresh.map(Method::SubRefresh),
-        ]
-        .into_iter()
-        .flatten();
-        let method = methods.next();
-        match (&method, methods.next()) {
-            (Some(one), Some(other)) => {
-                let (one, other) = (one.name(), other.name());
-                Err(format!("must have one method, got {one} and {other}"))
-            }
-            _ => Ok(Self {
-                id: written.id,
-                method,
-            }),
-        }
+tagged! {
+    Command { Id => id } method: Method {
+        Connect, Subscribe, Unsubscribe, Publish, Presence, PresenceStats, History, Ping, Send, Rpc, Refresh, SubRefresh,
     }
 }

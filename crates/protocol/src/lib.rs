@@ -25,3 +25,4 @@ pub mod push;
 pub mod codec;
 
 mod raw;
+mod tagged;

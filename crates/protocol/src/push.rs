@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::code::Close;
 use crate::raw::is_default;
+use crate::tagged::tagged;
 
 /// One happening.
-#[derive(Clone, PartialEq, prost::Message, Serialize, Deserialize)]
-#[serde(try_from = "Written")]
+#[derive(Clone, PartialEq, prost::Message, Serialize)]
 pub struct Push {
     /// Stands for the channel, if the subscribe result gave such a number.
     #[prost(int64, tag = "1")]
@@ -217,44 +217,8 @@ impl From<Close> for Disconnect {
     }
 }
 
-/// A push as JSON has it: a field for each happening.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Written {
-    id: i64,
-    channel: String,
-    r#pub: Option<Publication>,
-    join: Option<Join>,
-    leave: Option<Leave>,
-    unsubscribe: Option<Unsubscribe>,
-    message: Option<Message>,
-    subscribe: Option<Subscribe>,
-    disconnect: Option<Disconnect>,
-}
-
-impl TryFrom<Written> for Push {
-    type Error = &'static str;
-
-    fn try_from(written: Written) -> Result<Self, &'static str> {
-        let mut happenings = [
-            written.r#pub.map(Happening::Pub),
-            written.join.map(Happening::Join),
-            written.leave.map(Happening::Leave),
-            written.unsubscribe.map(Happening::Unsubscribe),
-            written.message.map(Happening::Message),
-            written.subscribe.map(Happening::Subscribe),
-            written.disconnect.map(Happening::Disconnect),
-        ]
-        .into_iter()
-        .flatten();
-        let happening = happenings.next();
-        if happenings.next().is_some() {
-            return Err("must have one happening, got several");
-        }
-        Ok(Self {
-            id: written.id,
-            channel: written.channel,
-            happening,
-        })
+tagged! {
+    Push { Id => id, Channel => channel } happening: Happening {
+        Pub, Join, Leave, Unsubscribe, Message, Subscribe, Disconnect,
     }
 }

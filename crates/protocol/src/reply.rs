@@ -9,11 +9,11 @@ use crate::result::{
     ConnectResult, HistoryResult, PingResult, PresenceResult, PresenceStatsResult, PublishResult,
     RefreshResult, RpcResult, SubRefreshResult, SubscribeResult, UnsubscribeResult,
 };
+use crate::tagged::tagged;
 
 /// One thing said by the server. Neither id nor outcome: a ping, to be answered with
 /// [`Command::pong`](crate::command::Command::pong) if the connect result asked for it.
-#[derive(Clone, PartialEq, prost::Message, Serialize, Deserialize)]
-#[serde(try_from = "Written")]
+#[derive(Clone, PartialEq, prost::Message, Serialize)]
 pub struct Reply {
     /// The id of the command that this answers; 0 for a push or a ping.
     #[prost(uint32, tag = "1")]
@@ -138,54 +138,8 @@ impl From<Code> for Error {
     }
 }
 
-/// A reply as JSON has it: a field for each outcome.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Written {
-    id: u32,
-    error: Option<Error>,
-    push: Option<Push>,
-    connect: Option<ConnectResult>,
-    subscribe: Option<SubscribeResult>,
-    unsubscribe: Option<UnsubscribeResult>,
-    publish: Option<PublishResult>,
-    presence: Option<PresenceResult>,
-    presence_stats: Option<PresenceStatsResult>,
-    history: Option<HistoryResult>,
-    ping: Option<PingResult>,
-    rpc: Option<RpcResult>,
-    refresh: Option<RefreshResult>,
-    sub_refresh: Option<SubRefreshResult>,
-}
-
-impl TryFrom<Written> for Reply {
-    type Error = &'static str;
-
-    fn try_from(written: Written) -> Result<Self, &'static str> {
-        let mut outcomes = [
-            written.error.map(Outcome::Error),
-            written.push.map(Outcome::Push),
-            written.connect.map(Outcome::Connect),
-            written.subscribe.map(Outcome::Subscribe),
-            written.unsubscribe.map(Outcome::Unsubscribe),
-            written.publish.map(Outcome::Publish),
-            written.presence.map(Outcome::Presence),
-            written.presence_stats.map(Outcome::PresenceStats),
-            written.history.map(Outcome::History),
-            written.ping.map(Outcome::Ping),
-            written.rpc.map(Outcome::Rpc),
-            written.refresh.map(Outcome::Refresh),
-            written.sub_refresh.map(Outcome::SubRefresh),
-        ]
-        .into_iter()
-        .flatten();
-        let outcome = outcomes.next();
-        if outcomes.next().is_some() {
-            return Err("must have one outcome, got several");
-        }
-        Ok(Self {
-            id: written.id,
-            outcome,
-        })
+tagged! {
+    Reply { Id => id } outcome: Outcome {
+        Error, Push, Connect, Subscribe, Unsubscribe, Publish, Presence, PresenceStats, History, Ping, Rpc, Refresh, SubRefresh,
     }
 }

@@ -92,7 +92,10 @@ fn a_malformed_command_leaves_its_neighbours_alone_and_a_malformed_frame_does_no
 #[test]
 fn two_methods_are_refused_and_unknown_ones_seen() {
     let (problem, goes_on) = json(r#"{"id":7,"ping":{},"rpc":{}}"#);
-    assert_eq!(problem, "command: must have one method, got ping and rpc");
+    assert_eq!(
+        problem,
+        "command: must have one method, got two at line 1 column 27"
+    );
     assert!(goes_on);
     let command = decode(Encoding::Json, br#"{"id":7,"fly":{"to":"mars"}}"#).remove(0);
     let command = command.unwrap();

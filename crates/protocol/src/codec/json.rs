@@ -28,10 +28,6 @@ pub(super) fn decode<M: Message>(line: &[u8], most_depth: usize) -> Result<M, De
     let Ok(text) = std::str::from_utf8(line) else {
         return Err(DecodeError::frame("command", "must be UTF-8"));
     };
-    // Serde would take an array for a struct.
-    if !text.trim_start().starts_with('{') {
-        return Err(DecodeError::frame("command", "must be a JSON object"));
-    }
     // Few brackets cannot nest deep; counting them is much cheaper than following them.
     let brackets = line.iter().filter(|byte| matches!(byte, b'[' | b'{'));
     if brackets.count() > most_depth && depth(line) > most_depth {
