@@ -175,8 +175,9 @@ export class Chinwag extends Emitter {
     this.#link.on('welcome', ({ subs = {} }) => this.#welcomed(subs));
     this.#link.on('push', (push) => this.#pushed(push));
     this.#feed.on('event', (detail) => {
-      this.#confirm(detail.event);
+      // In this order a message is in the room before it leaves the outbox, and never in neither.
       this.emit('event', detail);
+      this.#confirm(detail.event);
     });
     this.#feed.on('reset', ({ room }) => {
       this.#arrived(room);

@@ -197,9 +197,8 @@ export class Conversation {
     if (room !== this.room) return;
     if (foreign && document.visibilityState === 'hidden') this.#unreadAfter ??= event.seq - 1;
     if (foreign && !(this.#list.following && this.#timeline.atEnd)) this.#unseen += 1;
-    this.#timeline.live(event, this.#list.following);
-    this.#draw();
-    this.#look();
+    if (this.#timeline.live(event, this.#list.following)) this.#draw();
+    else this.#look();
   }
 
   /** @param {string} room @param {RoomEvent} event */
