@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use ring::digest;
 
-const SOURCES: [&str; 10] = [
+const SOURCES: [&str; 11] = [
     include_str!("functions/fence.lua"),
     include_str!("functions/epoch.lua"),
     include_str!("functions/append.lua"),
@@ -17,6 +17,7 @@ const SOURCES: [&str; 10] = [
     include_str!("functions/session.lua"),
     include_str!("functions/lease.lua"),
     include_str!("functions/mark.lua"),
+    include_str!("functions/user.lua"),
 ];
 
 static VERSION: LazyLock<String> = LazyLock::new(|| {

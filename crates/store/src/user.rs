@@ -3,10 +3,14 @@
 use chinwag_protocol::id::UserId;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::connect::Call;
+use crate::error::Result;
 use crate::record;
 use crate::store::Store;
 use crate::value::{self, Fields};
+
+/// Most tokens of a user: as many places as somebody may be logged in at.
+pub const TOKENS_MOST: u64 = 100;
 
 /// Who a user is, to others.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,28 +53,12 @@ impl Store {
         profile: &Profile,
         password: Option<&str>,
     ) -> Result<bool> {
-        let key = self.keys.user(user);
         let stored = StoredProfile(1, profile.display_name.clone(), profile.created);
-        let mut pipeline = redis::pipe();
-        // In one transaction, so that no account is ever left without its password.
-        pipeline.atomic();
-        pipeline
-            .cmd("HSETNX")
-            .arg(&key)
-            .arg("profile")
-            .arg(record::encode(&stored));
-        if let Some(password) = password {
-            pipeline
-                .cmd("HSETNX")
-                .arg(&key)
-                .arg("password")
-                .arg(password);
-        }
-        let answers = self.link.pipeline("create_user", &pipeline).await?;
-        let first = answers
-            .first()
-            .ok_or_else(|| Error::corrupt("user", "no answer"))?;
-        Ok(value::number("user", first)? == 1)
+        let call = Call::new("create_user")
+            .key(self.keys.user(user))
+            .arg(record::encode(&stored))
+            .arg(password.unwrap_or_default());
+        Ok(value::number("user", &self.link.call(&call).await?)? == 1)
     }
 
     /// The hash of a user's password, a PHC string.
@@ -86,30 +74,25 @@ impl Store {
             .transpose()
     }
 
-    /// Replaces a user's password hash and forgets all their tokens but the one with the digest
-    /// `keep`.
+    /// Replaces a user's password hash, if it still is `verified`, and forgets all their tokens but
+    /// the one with the digest `keep`. Says whether it did.
     ///
     /// # Errors
     /// As every write.
-    pub async fn change_password(&self, user: &UserId, password: &str, keep: &str) -> Result<()> {
-        let mut command = redis::cmd("HKEYS");
-        command.arg(self.keys.tokens(user));
-        let answer = self.link.query("tokens", &command).await?;
-        let digests = Fields::of("tokens", answer)?.texts()?;
-        let mut pipeline = redis::pipe();
-        pipeline.atomic();
-        pipeline
-            .cmd("HSET")
-            .arg(self.keys.user(user))
-            .arg("password")
-            .arg(password);
-        for digest in digests.iter().filter(|digest| *digest != keep) {
-            pipeline.cmd("HDEL").arg(self.keys.tokens(user)).arg(digest);
-        }
-        self.link
-            .pipeline("change_password", &pipeline)
-            .await
-            .map(drop)
+    pub async fn change_password(
+        &self,
+        user: &UserId,
+        verified: &str,
+        password: &str,
+        keep: &str,
+    ) -> Result<bool> {
+        let call = Call::new("change_password")
+            .key(self.keys.user(user))
+            .key(self.keys.tokens(user))
+            .arg(verified)
+            .arg(password)
+            .arg(keep);
+        Ok(value::number("user", &self.link.call(&call).await?)? == 1)
     }
 
     /// Users as others see them, in the order asked for; `None` for those that do not exist.
@@ -166,15 +149,28 @@ impl Store {
             .flatten())
     }
 
-    /// Remembers a token by its digest, until `expires` (ms since 1970).
+    /// Remembers a token by its digest, until `expires` (ms since 1970), for a user whose password
+    /// hash was `verified`. Says whether it did: not if the password is another by now. Of more
+    /// than [`TOKENS_MOST`] those that expire first are forgotten.
     ///
     /// # Errors
     /// As every write.
-    pub async fn add_token(&self, user: &UserId, digest: &str, expires: u64) -> Result<()> {
-        let stored = record::encode(&StoredToken(1, self.now(), expires));
-        let mut command = redis::cmd("HSET");
-        command.arg(self.keys.tokens(user)).arg(digest).arg(stored);
-        self.link.query("add_token", &command).await.map(drop)
+    pub async fn add_token(
+        &self,
+        user: &UserId,
+        verified: &str,
+        digest: &str,
+        expires: u64,
+    ) -> Result<bool> {
+        let call = Call::new("add_token")
+            .key(self.keys.user(user))
+            .key(self.keys.tokens(user))
+            .arg(verified)
+            .arg(digest)
+            .arg(record::encode(&StoredToken(1, self.now(), expires)))
+            .number(expires)
+            .number(TOKENS_MOST);
+        Ok(value::number("token", &self.link.call(&call).await?)? == 1)
     }
 
     /// When the token with this digest expires (ms since 1970); `None` if there is no such one.

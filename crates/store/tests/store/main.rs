@@ -4,3 +4,4 @@ mod append;
 mod hold;
 mod room;
 mod support;
+mod user;
