@@ -115,6 +115,7 @@ impl Method {
 
 tagged! {
     Command { Id => id } method: Method {
-        Connect, Subscribe, Unsubscribe, Publish, Presence, PresenceStats, History, Ping, Send, Rpc, Refresh, SubRefresh,
+        Connect, Subscribe, Unsubscribe, Publish, Presence, PresenceStats, History, Ping,
+        Send, Rpc, Refresh, SubRefresh,
     }
 }

@@ -140,6 +140,7 @@ impl From<Code> for Error {
 
 tagged! {
     Reply { Id => id } outcome: Outcome {
-        Error, Push, Connect, Subscribe, Unsubscribe, Publish, Presence, PresenceStats, History, Ping, Rpc, Refresh, SubRefresh,
+        Error, Push, Connect, Subscribe, Unsubscribe, Publish, Presence, PresenceStats,
+        History, Ping, Rpc, Refresh, SubRefresh,
     }
 }
