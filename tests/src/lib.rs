@@ -1,4 +1,8 @@
 //! The harness of the end-to-end stories: private servers and real processes, all ended with the
 //! value that holds them.
 
+pub mod cluster;
+pub mod http;
+pub mod process;
+pub mod proxy;
 pub mod redis;

@@ -1,0 +1,22 @@
+//! The end-to-end stories: real processes, a real Redis, real clients.
+//!
+//! - `chat`: people register, write to each other over two gateways, and read what was said.
+//! - `death`: any process is killed in the middle of a conversation, and the conversation goes on.
+//! - `restart`: everything stops and starts again, and nothing is gone.
+//! - `rubbish`: bad input of every kind gets a precise answer and changes nothing.
+//! - `presence`: who is online, also after a gateway has died.
+//! - `ops`: health, metrics, logs, settings and the one command.
+//! - `sdk`: the official SDKs of the open protocol, unmodified.
+//! - `browser`: the page, in a real browser.
+//! - `dashboards`: every query of the dashboard and the alerts, in a real Prometheus.
+
+mod browser;
+mod chat;
+mod dashboards;
+mod death;
+mod ops;
+mod presence;
+mod restart;
+mod rubbish;
+mod sdk;
+mod user;
