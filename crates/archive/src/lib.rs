@@ -30,7 +30,8 @@
 //! | `duplicate_of` | null; or the earlier `seq` under which the same sender's same id is archived |
 //! | `text_number` | its row in `texts`, or null without text |
 //!
-//! `(room, sender, message_id)` is unique among rows that are no duplicates. A duplicate keeps its
+//! `(room, sender, message_id)` is unique among rows that are no duplicates (its index begins with
+//! the id, because ids that are UUIDs of version 7 then arrive at its end). A duplicate keeps its
 //! sequence *and* its content: the sequence stays dense, nothing anybody wrote is thrown away, and
 //! readers see in a page what they saw live, the id included, by which they know it.
 //!
@@ -47,17 +48,22 @@
 //! would lose the last commits with the power, and the ack `archived` promises the opposite);
 //! a PostgreSQL session with `synchronous_commit = off` is set to `on`.
 
+// In reading order: what an archive does, what it holds, how it is searched, and who does it.
 mod archive;
 mod error;
+
+mod page;
+mod row;
+
+mod search;
+pub mod tokenize;
+
 mod metered;
 mod migrate;
 mod open;
-mod page;
+
 mod postgres;
-mod row;
-mod search;
 mod sqlite;
-pub mod tokenize;
 
 pub use archive::{Archive, Checkpoint, Commit, CommitError, Committed, High, RecentId};
 pub use error::{Error, Result};

@@ -62,7 +62,7 @@ impl<A: Archive> Archive for Metered<A> {
 
     async fn allocate_epoch(&self, partition: u16, run_id: &str, above: u64) -> Result<u64> {
         let epoch = self.0.allocate_epoch(partition, run_id, above).await?;
-        tracing::info!(partition, epoch, run_id, "epoch allocated");
+        tracing::debug!(partition, epoch, run_id, "epoch of this run");
         Ok(epoch)
     }
 

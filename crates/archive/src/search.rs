@@ -144,3 +144,56 @@ fn terms(text: &str) -> impl Iterator<Item = &str> {
         )
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn phrases(text: &str) -> Vec<String> {
+        let query = Query::parse(text).unwrap();
+        let joined = |phrase: &Vec<Unit>| {
+            let texts: Vec<&str> = phrase.iter().map(|unit| &*unit.text).collect();
+            texts.join(" ")
+        };
+        query.phrases.iter().map(joined).collect()
+    }
+
+    #[test]
+    fn terms_stand_between_spaces_and_phrases_between_quotation_marks() {
+        assert_eq!(phrases("Release notes"), ["release", "notes"]);
+        assert_eq!(
+            phrases(r#"a "B c" d“e f”g "open end"#),
+            ["a", "b c", "d", "e f", "g", "open end"]
+        );
+        assert_eq!(phrases("snake_case 去上海"), ["snake case", "去 上 海"]);
+        assert_eq!(phrases("twice Twice"), ["twice"]);
+        assert_eq!(phrases("a OR -b* c:d"), ["a", "or", "b", "c d"]);
+    }
+
+    #[test]
+    fn what_cannot_be_looked_for_is_said() {
+        assert_eq!(
+            Query::parse("c ++ \" -> \"").unwrap().ignored(),
+            ["++", "->"]
+        );
+        for nothing in ["", "  ", "\"\"", "!? -"] {
+            let refused = Query::parse(nothing).unwrap_err().to_string();
+            assert_eq!(refused, "query: must have a letter, digit or emoji in it");
+        }
+        let refused = Query::parse(&"a".repeat(2000)).unwrap_err().to_string();
+        assert_eq!(refused, "query: must be at most 1024 bytes, got 2000");
+        let many: Vec<String> = (0..70).map(|number| number.to_string()).collect();
+        let refused = Query::parse(&many.join(" ")).unwrap_err().to_string();
+        assert_eq!(refused, "query: must be at most 64 words, got 70");
+    }
+
+    proptest! {
+        #[test]
+        fn a_query_matches_itself(text in "\\PC{0,40}|[a上 \"]{0,20}") {
+            if let Ok(query) = Query::parse(&text) {
+                prop_assert!(query.matches(&text));
+            }
+        }
+    }
+}

@@ -63,7 +63,7 @@ impl Sqlite {
     fn start(path: &Path) -> Result<Self> {
         if let Some(directory) = path.parent() {
             std::fs::create_dir_all(directory).map_err(|error| {
-                Error::Unavailable(format!("making {}: {error}", directory.display()))
+                Error::Refused(format!("making {}: {error}", directory.display()))
             })?;
         }
         let writer = connection::writer(path)?;

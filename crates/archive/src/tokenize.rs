@@ -137,7 +137,8 @@ pub fn phrase_tokens(phrase: &[Unit]) -> BTreeSet<String> {
 #[must_use]
 pub fn is_exact(phrase: &[Unit]) -> bool {
     match phrase {
-        [one] => single(one).len() == one.text.len(),
+        // A word of the full length could be the beginning of a longer one.
+        [one] => one.text.chars().count() < WORD_CHARACTERS,
         [_, second] => second.glued,
         _ => false,
     }

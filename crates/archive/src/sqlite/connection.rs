@@ -19,14 +19,15 @@ const APPLICATION: i32 = 0x6368_7761;
 /// - 8 KiB pages hold a few dozen messages of a room side by side.
 /// - WAL lets readers read while it writes.
 /// - FULL syncs the log at each commit; see the crate's page.
-/// - The log is brought into the file every 16 MiB and never keeps more than 64 MiB of disk.
+/// - The log is brought into the file every 64 MiB: a page of a busy room is then written there
+///   once for many commits. It keeps no more than 128 MiB of disk.
 const WRITING: &str = "
     PRAGMA page_size = 8192;
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
-    PRAGMA wal_autocheckpoint = 2000;
-    PRAGMA journal_size_limit = 67108864;
-    PRAGMA cache_size = -32768;
+    PRAGMA wal_autocheckpoint = 8000;
+    PRAGMA journal_size_limit = 134217728;
+    PRAGMA cache_size = -65536;
     PRAGMA temp_store = MEMORY;
 ";
 
@@ -51,7 +52,8 @@ pub(super) fn reader(path: &Path) -> Result<Connection> {
 
 fn open(path: &Path, flags: OpenFlags) -> Result<Connection> {
     let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
+    let connection = Connection::open_with_flags(path, flags)
+        .map_err(|error| Error::Refused(format!("opening {}: {error}", path.display())))?;
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(connection)
@@ -103,7 +105,6 @@ impl From<rusqlite::Error> for Error {
                     | ErrorCode::CannotOpen
                     | ErrorCode::FileLockingProtocolFailed
                     | ErrorCode::OperationInterrupted
-                    | ErrorCode::ReadOnly
             )
         );
         let text = format!("SQLite: {error}");

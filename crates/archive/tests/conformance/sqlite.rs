@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use chinwag_archive::{Archive, Error, Range, open};
 use futures_util::future::join_all;
@@ -119,6 +120,18 @@ async fn an_address_that_is_none_is_named() {
             "{text}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_place_where_no_file_can_be_is_refused_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("file"), "").unwrap();
+    let begun = Instant::now();
+    for path in ["file/archive.db", ""] {
+        let refused = opened(&directory.path().join(path)).await.err().unwrap();
+        assert!(matches!(refused, Error::Refused(_)), "{refused}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(2));
 }
 
 /// What a killed process had been told is committed is there, and nothing by halves.

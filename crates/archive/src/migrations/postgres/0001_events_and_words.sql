@@ -25,7 +25,7 @@ CREATE TABLE chinwag.events (
     PRIMARY KEY (room, seq)
 );
 
-CREATE UNIQUE INDEX events_message ON chinwag.events (room, sender, message_id)
+CREATE UNIQUE INDEX events_message ON chinwag.events (message_id, room, sender)
     WHERE message_id IS NOT NULL AND duplicate_of IS NULL;
 
 CREATE SEQUENCE chinwag.text_numbers;

@@ -23,7 +23,7 @@ CREATE TABLE events (
     PRIMARY KEY (room, seq)
 ) STRICT, WITHOUT ROWID;
 
-CREATE UNIQUE INDEX events_message ON events (room, sender, message_id)
+CREATE UNIQUE INDEX events_message ON events (message_id, room, sender)
     WHERE message_id IS NOT NULL AND duplicate_of IS NULL;
 
 CREATE TABLE texts (
