@@ -6,7 +6,7 @@
 
 mod channel;
 mod connect;
-mod history;
+pub(crate) mod history;
 mod refresh;
 mod subscribe;
 

@@ -4,10 +4,41 @@
 //! process, encoded once per encoding, and handed to each thread once.
 //!
 //! Never knows of the other processes, except through what is in Redis.
+//!
+//! The way in: [`listener`] accepts, [`upgrade`] makes sockets, [`socket`] reads [`command`]s,
+//! [`verbs`] and [`backend`] write to Redis in batches. The way out: [`inlet`] hears what is
+//! published and checks it with [`tail`], each thread's [`hub`] gives it to connections, and each
+//! connection's [`outbox`] goes out in as few writes as possible.
 
+mod access;
+mod api;
 mod batcher;
+mod command;
+mod connection;
+mod delivery;
+mod gate;
+mod hub;
+mod inlet;
+mod listener;
+mod name;
+mod outbox;
+mod rate;
+mod recover;
+mod run;
+mod shard;
+mod socket;
+mod subscription;
+mod tail;
+mod timer;
+mod upgrade;
 
+pub mod alive;
 pub mod backend;
 pub mod config;
+pub mod http;
+pub mod password;
 pub mod token;
 pub mod verbs;
+
+pub use config::Config;
+pub use run::{StartError, run};

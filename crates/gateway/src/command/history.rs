@@ -11,7 +11,7 @@ use chinwag_protocol::request::HistoryRequest;
 use chinwag_protocol::result::HistoryResult;
 use chinwag_store::history::Top;
 
-use crate::backend::{archive_refusal, refusal};
+use crate::backend::{Backend, archive_refusal, refusal};
 use crate::command::channel::{denied, readable};
 use crate::command::{Asked, channel_named};
 use crate::config::Policy;
@@ -29,6 +29,17 @@ async fn read(asked: &Asked, request: &HistoryRequest) -> Result<HistoryResult, 
     if !policy.history {
         return Err(denied());
     }
+    of(&asked.shard.backend, &room, policy, request).await
+}
+
+/// What a channel's history has of what is asked for. Whoever calls this knows that the asker may
+/// read it.
+pub(crate) async fn of(
+    backend: &Backend,
+    room: &RoomId,
+    policy: Policy,
+    request: &HistoryRequest,
+) -> Result<HistoryResult, Refusal> {
     let since = request.since.as_ref();
     if since.is_some_and(|since| since.offset > limit::SEQUENCE) {
         let message = format!("history.since.offset: must be at most {}", limit::SEQUENCE);
@@ -41,11 +52,11 @@ async fn read(asked: &Asked, request: &HistoryRequest) -> Result<HistoryResult, 
     let since =
         since.map(|since| Position::new(epoch_from_text(&since.epoch).unwrap_or(0), since.offset));
     let (top, events) = if request.reverse {
-        backward(asked, &room, policy, since, most).await?
+        backward(backend, room, policy, since, most).await?
     } else {
-        forward(asked, &room, policy, since, most).await?
+        forward(backend, room, policy, since, most).await?
     };
-    let kind = asked.shard.backend.config.namespaces.kind(&room);
+    let kind = backend.config.namespaces.kind(room);
     Ok(HistoryResult {
         publications: events
             .iter()
@@ -58,14 +69,13 @@ async fn read(asked: &Asked, request: &HistoryRequest) -> Result<HistoryResult, 
 
 /// The oldest first, after a position or from the oldest that the policy keeps.
 async fn forward(
-    asked: &Asked,
+    backend: &Backend,
     room: &RoomId,
     policy: Policy,
     since: Option<Position>,
     most: usize,
 ) -> Result<(Top, Vec<Event>), Refusal> {
-    let backend = &asked.shard.backend;
-    let top = checked(asked, room, since).await?;
+    let top = checked(backend, room, since).await?;
     if most == 0 {
         return Ok((top, Vec::new()));
     }
@@ -85,20 +95,20 @@ async fn forward(
             Missed::Rewind(top) => Ok((top, Vec::new())),
         };
     }
-    let mut events = ring(asked, room, after + 1, top.position.seq).await?;
+    let mut events = ring(backend, room, after + 1, top.position.seq).await?;
     events.truncate(most);
     Ok((top, events))
 }
 
 /// The newest first, before a position or from the newest.
 async fn backward(
-    asked: &Asked,
+    backend: &Backend,
     room: &RoomId,
     policy: Policy,
     since: Option<Position>,
     most: usize,
 ) -> Result<(Top, Vec<Event>), Refusal> {
-    let top = checked(asked, room, since).await?;
+    let top = checked(backend, room, since).await?;
     let last = since.map_or(top.position.seq, |since| since.seq.saturating_sub(1));
     let last = last.min(top.position.seq);
     if most == 0 || last == 0 {
@@ -112,7 +122,7 @@ async fn backward(
     if !policy.members_only {
         from = from.max(oldest + 1);
     }
-    let mut events = ring(asked, room, from, last).await?;
+    let mut events = ring(backend, room, from, last).await?;
     let first = events.first().map_or(last + 1, |event| event.seq);
     if policy.members_only && first > from {
         let range = Range {
@@ -121,7 +131,7 @@ async fn backward(
             limit: most,
             ascending: true,
         };
-        let page = asked.shard.backend.archive.page(room, range).await;
+        let page = backend.archive.page(room, range).await;
         let mut archived = page.map_err(|error| archive_refusal(&error))?;
         archived.append(&mut events);
         events = archived;
@@ -131,13 +141,17 @@ async fn backward(
 }
 
 /// Where the room stands, if the position that was given is one of its life.
-async fn checked(asked: &Asked, room: &RoomId, since: Option<Position>) -> Result<Top, Refusal> {
+async fn checked(
+    backend: &Backend,
+    room: &RoomId,
+    since: Option<Position>,
+) -> Result<Top, Refusal> {
     let position = since.unwrap_or_default();
     let probe = match position.epoch {
         0 => Position::default(),
         _ => position,
     };
-    match asked.shard.backend.missed(room, probe, 0, true).await? {
+    match backend.missed(room, probe, 0, true).await? {
         Missed::Events(top, _) => Ok(top),
         Missed::Rewind(_) => {
             let message = "history.since: not a position of this channel's present history";
@@ -146,7 +160,7 @@ async fn checked(asked: &Asked, room: &RoomId, since: Option<Position>) -> Resul
     }
 }
 
-async fn ring(asked: &Asked, room: &RoomId, from: u64, to: u64) -> Result<Vec<Event>, Refusal> {
-    let ring = asked.shard.backend.store.ring(room, from, to).await;
+async fn ring(backend: &Backend, room: &RoomId, from: u64, to: u64) -> Result<Vec<Event>, Refusal> {
+    let ring = backend.store.ring(room, from, to).await;
     ring.map_err(|error| refusal(&error))
 }

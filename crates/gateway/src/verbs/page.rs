@@ -9,7 +9,6 @@ use chinwag_protocol::id::RoomId;
 use chinwag_protocol::json::Json;
 use chinwag_protocol::limit;
 use chinwag_protocol::position::{Position, epoch_text};
-use chinwag_store::history::Resumed;
 use serde::{Deserialize, Serialize};
 
 use super::access::{self, Readable};
@@ -131,7 +130,7 @@ impl Read {
         wanted: Wanted,
         limit: u64,
     ) -> Result<Self, Refusal> {
-        let (top, in_redis) = top(backend, room).await?;
+        let top = top(backend, room).await?;
         let nothing = Merged {
             events: Vec::new(),
             holes: Vec::new(),
@@ -147,11 +146,7 @@ impl Read {
             from: span.from.saturating_sub(1).max(1),
             to: span.to,
         };
-        let ring = if in_redis {
-            ring(backend, &room.room, probed).await?
-        } else {
-            Vec::new()
-        };
+        let ring = ring(backend, &room.room, probed).await?;
         let first = ring.first().map_or(probed.to + 1, |event| event.seq);
         let archived = if first > probed.from {
             archived(backend, &room.room, probed.from, first - 1).await?
@@ -242,31 +237,17 @@ async fn older_exist(backend: &Backend, room: &Readable, span: Span) -> Result<b
     Ok(!older.is_empty())
 }
 
-/// Where a room stands, and whether Redis knows it.
-async fn top(backend: &Backend, room: &Readable) -> Result<(Position, bool), Refusal> {
+/// Where a room stands.
+async fn top(backend: &Backend, room: &Readable) -> Result<Position, Refusal> {
     let begun = room.begun;
     let room = &room.room;
     let partition = backend.store.keys().of_room(room);
     if !begun {
         let epoch = backend.store.epoch(partition).await;
         let epoch = epoch.map_err(|error| refusal(&error))?;
-        return Ok((Position::new(epoch, 0), false));
+        return Ok(Position::new(epoch, 0));
     }
-    let resumed = backend
-        .fenced(partition, || {
-            backend.store.resume(room, Position::default(), 0)
-        })
-        .await?;
-    match resumed {
-        Resumed::Continues { top, .. } | Resumed::Rewind { top, .. } => Ok((top.position, true)),
-        Resumed::Missing { epoch } => {
-            // A channel's tail lives for a while only; the archive has it for good.
-            let high = backend.archive.high(room).await;
-            let high = high.map_err(|error| archive_refusal(&error))?;
-            let seq = high.map_or(0, |high| high.seq);
-            Ok((Position::new(epoch, seq), false))
-        }
-    }
+    Ok(backend.top(room).await?.position)
 }
 
 async fn ring(backend: &Backend, room: &RoomId, span: Span) -> Result<Vec<Event>, Refusal> {

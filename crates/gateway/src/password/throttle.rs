@@ -1,0 +1,140 @@
+//! How often something may be tried, for many keys in bounded memory.
+//!
+//! Per key one number is kept: when all that was taken will have been given back (GCRA). A key
+//! whose moment has passed is as good as unknown, so forgetting it changes nothing.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Most keys that are remembered, about 8 MB. Beyond that new ones are refused, until others are
+/// forgotten: with that many keys in use at once this is an attack.
+const KEYS_MOST: usize = 50_000;
+
+/// How often is allowed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rate {
+    /// How often at once.
+    pub burst: u32,
+    /// Then once in this time.
+    pub every: Duration,
+}
+
+/// Counts attempts by key.
+pub(super) struct Throttle<K> {
+    rate: Rate,
+    /// When each key will have everything back.
+    whole: Mutex<HashMap<K, Instant>>,
+}
+
+/// Where somebody comes from: an IPv4 address, or the /64 of an IPv6 one, which is one household.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Address(u128);
+
+impl Address {
+    pub fn of(ip: IpAddr) -> Self {
+        match ip.to_canonical() {
+            IpAddr::V4(ip) => Self(u128::from(ip.to_bits())),
+            IpAddr::V6(ip) => Self(ip.to_bits() >> 64 << 64),
+        }
+    }
+}
+
+impl<K: Eq + Hash + Clone> Throttle<K> {
+    pub fn new(rate: Rate) -> Self {
+        let whole = Mutex::default();
+        Self { rate, whole }
+    }
+
+    /// Takes one attempt, or says how long to wait for the next.
+    pub fn charge(&self, key: &K, now: Instant) -> Result<(), Duration> {
+        let mut whole = self.lock();
+        if whole.len() >= KEYS_MOST && !whole.contains_key(key) {
+            whole.retain(|_, whole| *whole > now);
+            if whole.len() >= KEYS_MOST {
+                return Err(self.rate.every);
+            }
+        }
+        let since = whole.get(key).copied().unwrap_or(now).max(now);
+        let next = since + self.rate.every;
+        let allowed = now + self.rate.every * self.rate.burst;
+        if next > allowed {
+            return Err(next - allowed);
+        }
+        whole.insert(key.clone(), next);
+        Ok(())
+    }
+
+    /// Gives one attempt back.
+    pub fn give_back(&self, key: &K) {
+        let mut whole = self.lock();
+        if let Some(whole) = whole.get_mut(key) {
+            *whole = whole.checked_sub(self.rate.every).unwrap_or(*whole);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<K, Instant>> {
+        self.whole.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RATE: Rate = Rate {
+        burst: 3,
+        every: Duration::from_secs(10),
+    };
+
+    #[test]
+    fn a_burst_then_one_at_a_time() {
+        let throttle = Throttle::new(RATE);
+        let start = Instant::now();
+        for _ in 0..3 {
+            assert_eq!(throttle.charge(&"ann", start), Ok(()));
+        }
+        assert_eq!(throttle.charge(&"ann", start), Err(Duration::from_secs(10)));
+        assert_eq!(throttle.charge(&"bob", start), Ok(()));
+        let later = start + Duration::from_secs(4);
+        assert_eq!(throttle.charge(&"ann", later), Err(Duration::from_secs(6)));
+        let later = start + Duration::from_secs(10);
+        assert_eq!(throttle.charge(&"ann", later), Ok(()));
+        assert!(throttle.charge(&"ann", later).is_err());
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_used_again() {
+        let throttle = Throttle::new(RATE);
+        let start = Instant::now();
+        for _ in 0..100 {
+            assert_eq!(throttle.charge(&"ann", start), Ok(()));
+            throttle.give_back(&"ann");
+        }
+    }
+
+    #[test]
+    fn memory_is_bounded_and_comes_back() {
+        let throttle = Throttle::new(RATE);
+        let start = Instant::now();
+        for key in 0..KEYS_MOST {
+            throttle.charge(&key, start).unwrap();
+        }
+        assert!(throttle.charge(&KEYS_MOST, start).is_err());
+        assert!(throttle.charge(&0, start).is_ok(), "a known key goes on");
+        let later = start + Duration::from_secs(30);
+        assert_eq!(throttle.charge(&KEYS_MOST, later), Ok(()));
+        assert_eq!(throttle.lock().len(), 1);
+    }
+
+    #[test]
+    fn one_household_is_one_address() {
+        let of = |ip: &str| Address::of(ip.parse().unwrap());
+        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+        assert_eq!(of("192.0.2.1"), of("::ffff:192.0.2.1"));
+    }
+}
