@@ -306,7 +306,8 @@ mod tests {
             } else {
                 let seqs: Vec<u64> =
                     later.unwrap().iter().map(|one| one.position.unwrap().seq).collect();
-                let expected: Vec<u64> = (read + 1..=first + count).collect();
+                let newest = if count > 0 { first + count } else { 0 };
+                let expected: Vec<u64> = (read + 1..=newest).collect();
                 prop_assert_eq!(seqs, expected);
             }
         }
