@@ -2,11 +2,12 @@
 //!
 //! ```sh
 //! cargo run --release -p chinwag-archive --example commit_throughput -- sqlite:/tmp/measure.db
-//! cargo run --release -p chinwag-archive --example commit_throughput -- postgres://... 200000
+//! cargo run --release -p chinwag-archive --example commit_throughput -- postgres://... 200000 500
 //! ```
 //!
-//! Batches of 500 chat messages of a dozen words over 1000 rooms, from one partition, then from
-//! sixteen at a time. The archive should be an empty one: nothing is removed from it.
+//! So many chat messages of a dozen words, evenly over 1000 rooms (which is the worst case for
+//! pages on disk), in batches of so many: from one partition, then from sixteen at a time. The
+//! archive should be an empty one: nothing is removed from it.
 
 #![expect(
     clippy::print_stdout,
@@ -22,7 +23,6 @@ use chinwag_protocol::id::{ClientId, MessageId, RoomId, UserId};
 use chinwag_protocol::json::Json;
 use futures_util::future::join_all;
 
-const BATCH: u64 = 500;
 const ROOMS: u64 = 1000;
 const WORDS: &str = "the meeting about release notes moved to Thursday morning because half of us \
     will be on a train 我们明天去上海开会 please bring your laptop tickets and café vouchers ok 👍 \
@@ -36,20 +36,27 @@ async fn main() {
         .get(2)
         .map_or(200_000, |count| count.parse().unwrap());
     let archive = open(url).await.unwrap();
+    let batch = arguments.get(3).map_or(500, |count| count.parse().unwrap());
     let mut base = 0;
     for writers in [1, 16] {
-        write(archive.as_ref(), writers, total, base).await;
-        base += total / ROOMS + BATCH;
+        write(
+            archive.as_ref(),
+            writers,
+            total / batch / writers,
+            batch,
+            base,
+        )
+        .await;
+        base += total / ROOMS + batch;
     }
     read(archive.as_ref()).await;
 }
 
-async fn write(archive: &dyn Archive, writers: u64, total: u64, base: u64) {
-    let batches = total / BATCH / writers;
+async fn write(archive: &dyn Archive, writers: u64, batches: u64, batch: u64, base: u64) {
     let made: Vec<Vec<Vec<Row>>> = (0..writers)
         .map(|writer| {
             (0..batches)
-                .map(|batch| rows(writer, writers, batch, base))
+                .map(|turn| rows(writer, writers, turn, batch, base))
                 .collect()
         })
         .collect();
@@ -75,17 +82,17 @@ async fn write(archive: &dyn Archive, writers: u64, total: u64, base: u64) {
             times
         });
     let times: Vec<Duration> = join_all(commits).await.concat();
-    let rate = (batches * BATCH * writers) as f64 / begun.elapsed().as_secs_f64();
+    let rate = (batches * batch * writers) as f64 / begun.elapsed().as_secs_f64();
     println!(
-        "{writers:>2} writers: {rate:>7.0} rows/s, a commit of {BATCH}: {}",
+        "{writers:>2} writers: {rate:>7.0} rows/s, a commit of {batch}: {}",
         quantiles(times)
     );
 }
 
 /// A batch of one writer: every room of its partition in turn, each with dense sequences.
-fn rows(writer: u64, writers: u64, batch: u64, base: u64) -> Vec<Row> {
+fn rows(writer: u64, writers: u64, turn: u64, batch: u64, base: u64) -> Vec<Row> {
     let rooms = ROOMS / writers;
-    let numbers = batch * BATCH..(batch + 1) * BATCH;
+    let numbers = turn * batch..(turn + 1) * batch;
     numbers
         .map(|number| row(writer * rooms + number % rooms, base + number / rooms + 1))
         .collect()

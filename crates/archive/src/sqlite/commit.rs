@@ -226,3 +226,72 @@ fn original(transaction: &Transaction<'_>, row: &Columns) -> Result<(i64, String
         problem: "was refused, and nothing is in its way".into(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use chinwag_protocol::event::{Content, Event};
+    use chinwag_protocol::id::RoomId;
+    use chinwag_protocol::json::Json;
+
+    use super::*;
+    use crate::row::Row;
+    use crate::sqlite::connection;
+
+    fn writing(partition: u16, bytes: usize) -> (Writing, oneshot::Receiver<Outcome>) {
+        let row = Row {
+            room: RoomId::new(format!("room-{partition}")).unwrap(),
+            event: Event {
+                seq: 1,
+                epoch: 1,
+                time: 1,
+                messages: 1,
+                sender: None,
+                client: None,
+                id: None,
+                content: Content::Message {
+                    body: Json::of(&"x".repeat(bytes)),
+                },
+            },
+        };
+        let commit = Commit {
+            partition,
+            token: 1,
+            epoch: 1,
+            rows: &[],
+            upto: "1-1",
+        };
+        Writing::new(commit, vec![Columns::of(&row).unwrap()]).unwrap()
+    }
+
+    /// On a full disk a large commit fails, those that waited with it do not, and it succeeds
+    /// when there is space again.
+    #[test]
+    fn a_commit_that_cannot_be_made_fails_alone_and_for_the_time_being() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut connection = connection::writer(&directory.path().join("archive.db")).unwrap();
+        let pages: i64 = connection
+            .pragma_query_value(None, "page_count", |row| row.get(0))
+            .unwrap();
+        connection
+            .pragma_update(None, "max_page_count", pages + 4)
+            .unwrap();
+        let (small, small_outcome) = writing(1, 10);
+        let (large, large_outcome) = writing(2, 1_000_000);
+        run(&mut connection, vec![large, small]);
+        assert_eq!(small_outcome.blocking_recv().unwrap().unwrap().inserted, 1);
+        let full = large_outcome.blocking_recv().unwrap().unwrap_err();
+        assert!(
+            matches!(full, CommitError::Failed(Error::Unavailable(_))),
+            "{full}"
+        );
+        assert_eq!(partition::checkpoint(&connection, 2).unwrap(), None);
+
+        connection
+            .pragma_update(None, "max_page_count", 1_000_000)
+            .unwrap();
+        let (large, large_outcome) = writing(2, 1_000_000);
+        run(&mut connection, vec![large]);
+        assert_eq!(large_outcome.blocking_recv().unwrap().unwrap().inserted, 1);
+        assert!(partition::checkpoint(&connection, 2).unwrap().is_some());
+    }
+}
