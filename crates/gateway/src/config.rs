@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
+use std::str::FromStr;
 use std::time::Duration;
 
 use chinwag_protocol::event::Kind;
 use chinwag_protocol::id::RoomId;
 use chinwag_store::append::Rules;
+use thiserror::Error;
 
 /// Everything a gateway is told. Made by the binary from settings that were checked there.
 #[derive(Debug, Clone)]
@@ -16,8 +18,8 @@ pub struct Config {
     pub threads: usize,
     /// Origins (scheme, host and port) of pages that may connect besides the gateway's own.
     pub allowed_origins: Vec<String>,
-    /// Addresses of proxies whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<IpAddr>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Network>,
     /// Most connections at once.
     pub max_connections: usize,
     /// Most connections at once from one address.
@@ -62,6 +64,51 @@ pub struct Config {
     pub lease: Duration,
     /// What may be done in which channels.
     pub namespaces: Namespaces,
+}
+
+/// Addresses that begin with the same bits: `10.0.0.0/8`, or one address alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    address: IpAddr,
+    bits: u8,
+}
+
+/// Why a text is not a [`Network`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("must be an address, or an address and a number of bits as in 10.0.0.0/8")]
+pub struct InvalidNetwork;
+
+impl Network {
+    /// Whether an address is in it.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.address, address.to_canonical()) {
+            (IpAddr::V4(own), IpAddr::V4(other)) => {
+                let differs = own.to_bits() ^ other.to_bits();
+                differs.leading_zeros() >= u32::from(self.bits)
+            }
+            (IpAddr::V6(own), IpAddr::V6(other)) => {
+                let differs = own.to_bits() ^ other.to_bits();
+                differs.leading_zeros() >= u32::from(self.bits)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl FromStr for Network {
+    type Err = InvalidNetwork;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (address, bits) = text.split_once('/').map_or((text, None), |(a, b)| (a, Some(b)));
+        let address: IpAddr = address.parse().map_err(|_| InvalidNetwork)?;
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        let bits = bits.map_or(Ok(most), str::parse).map_err(|_| InvalidNetwork)?;
+        if bits > most {
+            return Err(InvalidNetwork);
+        }
+        Ok(Self { address, bits })
+    }
 }
 
 /// Bytes that never show in logs.
@@ -170,3 +217,33 @@ const PERSONAL: Policy = Policy {
     force_recovery: true,
     token_required: false,
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_contains_what_begins_with_its_bits() {
+        let check = |network: &str, address: &str, expected: bool| {
+            let network: Network = network.parse().unwrap();
+            assert_eq!(network.contains(address.parse().unwrap()), expected, "{network:?} {address}");
+        };
+        check("10.0.0.0/8", "10.255.0.1", true);
+        check("10.0.0.0/8", "11.0.0.1", false);
+        check("10.0.0.1", "10.0.0.1", true);
+        check("10.0.0.1", "10.0.0.2", false);
+        check("10.0.0.0/8", "::ffff:10.1.1.1", true);
+        check("0.0.0.0/0", "192.0.2.1", true);
+        check("0.0.0.0/0", "2001:db8::1", false);
+        check("2001:db8::/32", "2001:db8:1::1", true);
+        check("2001:db8::/32", "2001:db9::1", false);
+        check("::1", "::1", true);
+    }
+
+    #[test]
+    fn what_is_no_network_is_refused() {
+        for wrong in ["", "ten", "10.0.0.0/33", "::1/129", "10.0.0.0/", "10.0.0.0/-1", "/8"] {
+            assert_eq!(wrong.parse::<Network>(), Err(InvalidNetwork), "{wrong:?}");
+        }
+    }
+}

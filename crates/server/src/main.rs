@@ -14,6 +14,7 @@ mod private_redis;
 mod redis_watch;
 mod secret;
 mod settings;
+mod wire;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -64,11 +65,13 @@ async fn live(settings: &Settings, metrics: Metrics) -> Result<(), Ending> {
     let mut signals = Signals::listen().map_err(system("signals"))?;
     let context = Context::new(settings.role.name());
     context.watch_runtime("main");
+    let started = context.health().part("start");
     let admin = admin(settings, &context, metrics)?;
     let parts = tokio::select! {
         parts = Parts::build(settings, &context) => parts?,
         signal = signals.next() => return Err(Ending::Early(signal)),
     };
+    started.ready();
     announce(settings, &admin, &parts);
     let reason = tokio::select! {
         signal = signals.next() => Reason::Asked(signal),

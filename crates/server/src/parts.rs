@@ -1,10 +1,13 @@
 //! The parts that one process is made of, from building to draining them.
 
-use std::net::SocketAddr;
+use std::fmt::Display;
+use std::future::Future;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chinwag_runtime::Context;
-use tokio::net::TcpListener;
 
 use crate::connect;
 use crate::ending::Ending;
@@ -12,6 +15,7 @@ use crate::folder::{self, Lock};
 use crate::private_redis::{self, STOP_DEADLINE};
 use crate::redis_watch;
 use crate::settings::{Role, Settings};
+use crate::wire;
 
 /// A worker only finishes its batch.
 const WORKER_DEADLINE: Duration = Duration::from_secs(10);
@@ -74,13 +78,21 @@ impl Parts {
     ) -> Result<(), Ending> {
         let store = connect::store(settings, url).await?;
         redis_watch::start(&self.watch, store.another().map_err(Ending::Redis)?);
-        let needs_archive = matches!(settings.role, Role::Up | Role::Gateway | Role::Archiver);
-        let archive = if needs_archive {
-            Some(connect::archive(settings).await?)
-        } else {
-            None
+        let archive = match settings.role {
+            Role::Up | Role::Gateway | Role::Archiver => Some(connect::archive(settings).await?),
+            Role::Fanout | Role::Presence => None,
         };
-        drop((context.role("gateway"), archive, listener));
+        if let (Some(listener), Some(archive)) = (listener, &archive) {
+            let address = listener
+                .local_addr()
+                .map_err(|error| unlistenable(settings, error))?;
+            let gateway = context.role("gateway");
+            let config = wire::gateway(settings)?;
+            let (store, archive) = (store.clone(), Arc::clone(archive));
+            let run = chinwag_gateway::run(config, store, archive, listener, gateway.clone());
+            launch(&gateway, "listener", run);
+            self.gateway = Some((gateway, address));
+        }
         Ok(())
     }
 
@@ -107,15 +119,39 @@ impl Parts {
     }
 }
 
+/// Runs a part as a task of its own context. That it ends before it is asked to fails the process.
+///
+/// `latch` is the name of the last part of its health to become ready. It is made here, so that
+/// the process does not count as ready before the part has even begun.
+fn launch<E: Display>(
+    context: &Context,
+    latch: &str,
+    run: impl Future<Output = Result<(), E>> + Send + 'static,
+) {
+    drop(context.part(latch));
+    let inside = context.clone();
+    context.spawn("run", async move {
+        match run.await {
+            Err(error) => inside.fail(error.to_string()),
+            Ok(()) if !inside.is_stopping() => inside.fail("ended by itself"),
+            Ok(()) => {}
+        }
+    });
+}
+
+/// Tokio's listener has a backlog of 1024, the standard library's one of 128.
 async fn listen(settings: &Settings) -> Result<TcpListener, Ending> {
-    let (key, address) = ("gateway.listen", settings.listen);
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| Ending::Listen {
-            key,
-            address,
-            error,
-        })
+    let listener = tokio::net::TcpListener::bind(settings.listen).await;
+    let listener = listener.and_then(tokio::net::TcpListener::into_std);
+    listener.map_err(|error| unlistenable(settings, error))
+}
+
+fn unlistenable(settings: &Settings, error: io::Error) -> Ending {
+    Ending::Listen {
+        key: "gateway.listen",
+        address: settings.listen,
+        error,
+    }
 }
 
 async fn private(

@@ -12,7 +12,7 @@ const LOOKS_PER_USAGE: u32 = 10;
 
 /// Watches until the context stops. The part `redis` is ready while Redis answers.
 pub fn start(context: &Context, store: Store) {
-    let part = context.part("redis");
+    let part = context.health().part("redis");
     let stopping = context.stopping();
     context.spawn("redis-watch", async move {
         let watch = async {

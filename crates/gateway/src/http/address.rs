@@ -8,6 +8,7 @@ use axum::http::HeaderMap;
 use axum::http::request::Parts;
 
 use super::Http;
+use crate::config::Network;
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
@@ -34,7 +35,7 @@ impl FromRequestParts<Http> for ClientAddress {
 
 /// The last address on the way here that is not a trusted proxy's: each proxy adds at the end who
 /// spoke to it, so what stands before the first stranger is only what that stranger says.
-fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpAddr]) -> IpAddr {
+fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {
     let mut client = peer.to_canonical();
     let values = headers.get_all(FORWARDED_FOR);
     let way: Vec<&str> = values
@@ -42,7 +43,7 @@ fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpAddr]) -> IpAddr {
         .flat_map(|value| value.to_str().unwrap_or_default().split(','))
         .collect();
     for hop in way.into_iter().rev() {
-        if !trusted.contains(&client) {
+        if !trusted.iter().any(|network| network.contains(client)) {
             break;
         }
         match hop.trim().parse::<IpAddr>() {

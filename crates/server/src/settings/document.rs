@@ -111,10 +111,10 @@ fn entry(text: &mut String, row: &Row, name: &str, variable: &str) {
 
 /// The default as TOML.
 fn literal(row: &Row) -> String {
-    match row.kind.from_text(row.default) {
+    match row.kind.read_text(row.default) {
         Ok(Value::Integer(number)) => number.to_string(),
         Ok(Value::Switch(switch)) => switch.to_string(),
-        Ok(Value::List(items)) => format!("{items:?}"),
+        Ok(Value::Origins(_) | Value::Networks(_)) => format!("[{}]", row.default),
         _ => format!("{:?}", row.default),
     }
 }

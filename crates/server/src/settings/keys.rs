@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use chinwag_gateway::config::Network;
 use chinwag_runtime::log::Filter;
 
 use super::kind::{Secret, Value};
@@ -112,11 +113,20 @@ impl<'a> Keys<'a> {
         }
     }
 
-    /// A list.
+    /// A list of origins.
     #[must_use]
-    pub fn list(self, name: &str) -> &'a [String] {
+    pub fn origins(self, name: &str) -> Vec<String> {
         match self.written.value(name) {
-            Value::List(items) => items,
+            Value::Origins(origins) => origins.clone(),
+            other => wrong_type!(name, other),
+        }
+    }
+
+    /// A list of networks.
+    #[must_use]
+    pub fn networks(self, name: &str) -> Vec<Network> {
+        match self.written.value(name) {
+            Value::Networks(networks) => networks.clone(),
             other => wrong_type!(name, other),
         }
     }

@@ -1,8 +1,9 @@
 //! What a setting may be: its type, its limits, and how it is read from text and from TOML.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
+use chinwag_gateway::config::Network;
 use chinwag_runtime::log::Filter;
 
 /// The type and limits of a setting.
@@ -45,8 +46,10 @@ pub enum Value {
     Integer(u64),
     /// Of a switch.
     Switch(bool),
-    /// Of origins and networks.
-    List(Vec<String>),
+    /// Of origins.
+    Origins(Vec<String>),
+    /// Of networks.
+    Networks(Vec<Network>),
 }
 
 /// A text that neither logs nor problems show.
@@ -84,7 +87,7 @@ impl Kind {
     ///
     /// # Errors
     /// Says what the value must be, and what it was unless it is a secret.
-    pub fn from_text(self, text: &str) -> Result<Value, String> {
+    pub fn read_text(self, text: &str) -> Result<Value, String> {
         let text = text.trim();
         match self {
             Self::Integer(..) => match text.parse() {
@@ -109,7 +112,7 @@ impl Kind {
     ///
     /// # Errors
     /// Says what the value must be, and what it was unless it is a secret.
-    pub fn from_toml(self, value: &toml::Value) -> Result<Value, String> {
+    pub fn read_toml(self, value: &toml::Value) -> Result<Value, String> {
         use toml::Value as Toml;
         match (self, value) {
             (Self::Integer(..), Toml::Integer(number)) => match u64::try_from(*number) {
@@ -139,21 +142,25 @@ impl Kind {
     }
 
     fn list<'a>(self, items: impl IntoIterator<Item = &'a str>) -> Result<Value, String> {
-        let fits = if self == Self::Origins {
-            is_origin
-        } else {
-            is_network
-        };
-        let check = |item: &str| {
-            if fits(item) {
+        let items = items.into_iter();
+        if self == Self::Networks {
+            let network = |item: &str| item.parse().map_err(|_| self.wrong(item));
+            return items
+                .map(network)
+                .collect::<Result<_, _>>()
+                .map(Value::Networks);
+        }
+        let origin = |item: &str| {
+            if is_origin(item) {
                 Ok(item.to_owned())
             } else {
                 Err(self.wrong(item))
             }
         };
-        Ok(Value::List(
-            items.into_iter().map(check).collect::<Result<_, _>>()?,
-        ))
+        items
+            .map(origin)
+            .collect::<Result<_, _>>()
+            .map(Value::Origins)
     }
 
     fn text(self, text: &str) -> Result<Value, String> {
@@ -240,18 +247,6 @@ fn is_origin(text: &str) -> bool {
     text == "*" || host.is_some_and(plain)
 }
 
-fn is_network(text: &str) -> bool {
-    let (address, bits) = match text.split_once('/') {
-        Some((address, bits)) => (address, bits.parse::<u8>().ok()),
-        None => (text, Some(0)),
-    };
-    match (address.parse(), bits) {
-        (Ok(IpAddr::V4(_)), Some(bits)) => bits <= 32,
-        (Ok(IpAddr::V6(_)), Some(bits)) => bits <= 128,
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -259,7 +254,7 @@ mod tests {
     #[track_caller]
     fn check(kind: Kind, text: &str, expected: Result<Value, &str>) {
         assert_eq!(
-            kind.from_text(text),
+            kind.read_text(text),
             expected.map_err(str::to_owned),
             "{text:?}"
         );
@@ -269,8 +264,10 @@ mod tests {
         Ok(Value::Text(text.to_owned()))
     }
 
-    fn list<'a>(items: &[&str]) -> Result<Value, &'a str> {
-        Ok(Value::List(items.iter().map(ToString::to_string).collect()))
+    fn networks<'a>(items: &[&str]) -> Result<Value, &'a str> {
+        Ok(Value::Networks(
+            items.iter().map(|item| item.parse().unwrap()).collect(),
+        ))
     }
 
     #[test]
@@ -319,17 +316,18 @@ mod tests {
             filter,
             Ok(Value::Filter(filter.parse().unwrap())),
         );
+        let origins = vec!["https://a.b".to_owned(), "http://c:81".to_owned()];
         check(
             Kind::Origins,
             "https://a.b, http://c:81",
-            list(&["https://a.b", "http://c:81"]),
+            Ok(Value::Origins(origins)),
         );
         check(
             Kind::Networks,
             "10.0.0.0/8,::1",
-            list(&["10.0.0.0/8", "::1"]),
+            networks(&["10.0.0.0/8", "::1"]),
         );
-        check(Kind::Networks, "", list(&[]));
+        check(Kind::Networks, "", networks(&[]));
         check(
             Kind::Secret(4),
             "abcd",
@@ -347,7 +345,7 @@ mod tests {
             (Kind::Networks, "10.0.0.0/33"),
             (Kind::Networks, "ten"),
         ] {
-            assert!(kind.from_text(wrong).is_err(), "{kind:?} {wrong}");
+            assert!(kind.read_text(wrong).is_err(), "{kind:?} {wrong}");
         }
     }
 
@@ -376,20 +374,20 @@ mod tests {
     fn toml_has_types() {
         let number = Kind::Integer(1, 9);
         assert_eq!(
-            number.from_toml(&toml::Value::Integer(3)),
+            number.read_toml(&toml::Value::Integer(3)),
             Ok(Value::Integer(3))
         );
-        let wrong = number.from_toml(&toml::Value::String("3".to_owned()));
+        let wrong = number.read_toml(&toml::Value::String("3".to_owned()));
         assert_eq!(
             wrong,
             Err("must be an integer from 1 to 9, got string".to_owned())
         );
-        let negative = number.from_toml(&toml::Value::Integer(-3));
+        let negative = number.read_toml(&toml::Value::Integer(-3));
         assert_eq!(
             negative,
             Err("must be an integer from 1 to 9, got \"-3\"".to_owned())
         );
         let mixed = toml::Value::Array(vec![toml::Value::Boolean(true)]);
-        assert!(Kind::Networks.from_toml(&mixed).is_err());
+        assert!(Kind::Networks.read_toml(&mixed).is_err());
     }
 }

@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn every_default_is_within_its_own_limits() {
         for row in KEYS.iter().chain(NAMESPACE) {
-            assert!(row.kind.from_text(row.default).is_ok(), "{}", row.name);
+            assert!(row.kind.read_text(row.default).is_ok(), "{}", row.name);
         }
     }
 

@@ -31,7 +31,7 @@ impl Written {
             problems: Vec::new(),
         };
         for row in KEYS {
-            written.put("default", row.name, row.kind.from_text(row.default));
+            written.put("default", row.name, row.kind.read_text(row.default));
         }
         for name in BUILT_IN {
             written.namespace(name);
@@ -79,7 +79,7 @@ impl Written {
     fn keys(&mut self, path: &str, section: &str, keys: &toml::Table) {
         for (key, value) in keys {
             let name = format!("{section}.{key}");
-            let value = table::find(&name).and_then(|row| row.kind.from_toml(value));
+            let value = table::find(&name).and_then(|row| row.kind.read_toml(value));
             self.put(&format!("{path}: {name}"), &name, value);
         }
     }
@@ -109,7 +109,7 @@ impl Written {
     }
 
     fn text(&mut self, place: &str, name: &str, value: &str) {
-        let value = table::find(name).and_then(|row| row.kind.from_text(value));
+        let value = table::find(name).and_then(|row| row.kind.read_text(value));
         self.put(place, name, value);
     }
 
@@ -136,7 +136,7 @@ impl Written {
         for row in NAMESPACE {
             let default = built_in_default(name, row.name).unwrap_or(row.default);
             let key = format!("namespaces.{name}.{}", row.name);
-            self.put("default", &key, row.kind.from_text(default));
+            self.put("default", &key, row.kind.read_text(default));
         }
     }
 
