@@ -100,10 +100,14 @@ impl FromStr for Network {
     type Err = InvalidNetwork;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (address, bits) = text.split_once('/').map_or((text, None), |(a, b)| (a, Some(b)));
+        let (address, bits) = text
+            .split_once('/')
+            .map_or((text, None), |(a, b)| (a, Some(b)));
         let address: IpAddr = address.parse().map_err(|_| InvalidNetwork)?;
         let most = if address.is_ipv4() { 32 } else { 128 };
-        let bits = bits.map_or(Ok(most), str::parse).map_err(|_| InvalidNetwork)?;
+        let bits = bits
+            .map_or(Ok(most), str::parse)
+            .map_err(|_| InvalidNetwork)?;
         if bits > most {
             return Err(InvalidNetwork);
         }
@@ -226,7 +230,11 @@ mod tests {
     fn a_network_contains_what_begins_with_its_bits() {
         let check = |network: &str, address: &str, expected: bool| {
             let network: Network = network.parse().unwrap();
-            assert_eq!(network.contains(address.parse().unwrap()), expected, "{network:?} {address}");
+            assert_eq!(
+                network.contains(address.parse().unwrap()),
+                expected,
+                "{network:?} {address}"
+            );
         };
         check("10.0.0.0/8", "10.255.0.1", true);
         check("10.0.0.0/8", "11.0.0.1", false);
@@ -242,7 +250,15 @@ mod tests {
 
     #[test]
     fn what_is_no_network_is_refused() {
-        for wrong in ["", "ten", "10.0.0.0/33", "::1/129", "10.0.0.0/", "10.0.0.0/-1", "/8"] {
+        for wrong in [
+            "",
+            "ten",
+            "10.0.0.0/33",
+            "::1/129",
+            "10.0.0.0/",
+            "10.0.0.0/-1",
+            "/8",
+        ] {
             assert_eq!(wrong.parse::<Network>(), Err(InvalidNetwork), "{wrong:?}");
         }
     }
