@@ -64,6 +64,7 @@ pub const METRICS: &[Metric] = &[
     metric(Worker, "chinwag_worker_batch_seconds", Seconds, &["role"], "Time to do one batch and move its checkpoint"),
     metric(Worker, "chinwag_worker_takeovers_total", Counter, &["role"], "Partitions taken over by this worker"),
     metric(Worker, "chinwag_worker_errors_total", Counter, &["role"], "Batches that failed and are tried again"),
+    metric(Worker, "chinwag_worker_unreadable_entries_total", Counter, &["role"], "Log entries that could not be read; see the log for their places"),
 
     metric(Archive, "chinwag_archive_commit_seconds", Seconds, &[], "Time of one commit of events and checkpoint"),
     metric(Archive, "chinwag_archive_rows_total", Counter, &[], "Events committed to the archive"),
@@ -99,4 +100,19 @@ pub const METRICS: &[Metric] = &[
     metric(Process, "chinwag_process_uptime_seconds", Gauge, &[], "Seconds since this process began to observe itself"),
     metric(Process, "chinwag_process_task_panics_total", Counter, &[], "Tasks that panicked, each of which ends the process"),
     metric(Process, "chinwag_build_info", Gauge, &["version", "role"], "Always 1; the labels say what runs"),
+];
+
+/// The values of the label of those metrics that have one label with values known beforehand.
+#[rustfmt::skip]
+pub const VALUES: &[(&str, &[&str])] = &[
+    ("chinwag_gateway_connects_total", &["json", "protobuf"]),
+    ("chinwag_gateway_disconnects_total", &[
+        "3000", "3001", "3004", "3005", "3008", "3010", "3012", "3013",
+        "3500", "3501", "3502", "3503", "3504", "3506", "3507", "gone", "other",
+    ]),
+    ("chinwag_gateway_logins_total", &["ok", "wrong", "limited", "failed"]),
+    ("chinwag_gateway_outbox_dropped_total", &["ephemeral"]),
+    ("chinwag_gateway_recoveries_total", &["recovered", "unrecovered"]),
+    ("chinwag_presence_transitions_total", &["online", "offline"]),
+    ("chinwag_redis_errors_total", &["unavailable", "full", "need_epoch", "need_reconcile", "fenced", "corrupt", "refused"]),
 ];

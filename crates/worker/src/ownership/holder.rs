@@ -1,0 +1,302 @@
+//! The leases themselves, and what Redis says of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chinwag_protocol::id::Incarnation;
+use chinwag_runtime::{Backoff, Delays};
+use chinwag_store::lease::Lease;
+use chinwag_store::{Partition, Result, Store};
+use futures_util::future::join_all;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+
+use crate::config::Config;
+use crate::rendezvous;
+use crate::shares::{Hold, Holds, Returned};
+
+/// What a worker holds, under the name that it lives by at the moment.
+pub(super) struct Holder {
+    config: Config,
+    role: &'static str,
+    store: Store,
+    name: Incarnation,
+    /// Whether the lease on the name was begun.
+    begun: bool,
+    /// Who lives, this worker included, when it was last looked.
+    live: BTreeSet<Incarnation>,
+    /// What should be this worker's.
+    mine: BTreeSet<Partition>,
+    /// What it has, and for everybody to see.
+    holds: watch::Sender<Holds>,
+    /// When each lease was last known to have its whole time before it.
+    renewed: BTreeMap<Partition, Instant>,
+    /// Partitions that came back because somebody remembers a later holder.
+    fenced: BTreeMap<Partition, Fenced>,
+    eager_until: Instant,
+}
+
+struct Fenced {
+    above: u64,
+    not_before: Instant,
+    delays: Delays,
+}
+
+/// A name that no process ever had.
+fn new_name() -> Incarnation {
+    let name = uuid::Uuid::now_v7().to_string();
+    Incarnation::new(name).unwrap_or_else(|_| unreachable!("a UUID is a valid name"))
+}
+
+impl Holder {
+    pub fn new(
+        config: Config,
+        role: &'static str,
+        store: Store,
+        holds: watch::Sender<Holds>,
+    ) -> Self {
+        Self {
+            config,
+            role,
+            store,
+            name: new_name(),
+            begun: false,
+            live: BTreeSet::new(),
+            mine: BTreeSet::new(),
+            holds,
+            renewed: BTreeMap::new(),
+            fenced: BTreeMap::new(),
+            eager_until: Instant::now(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.renewed.is_empty()
+    }
+
+    /// When the first of the leases ends, unless it is renewed.
+    pub fn first_end(&self) -> Option<Instant> {
+        let first = self.renewed.values().min();
+        first.map(|renewed| *renewed + self.config.lease)
+    }
+
+    /// Whether something is missing that another worker is about to give up.
+    pub fn is_eager(&self) -> bool {
+        Instant::now() < self.eager_until && self.missing().next().is_some()
+    }
+
+    fn missing(&self) -> impl Iterator<Item = Partition> {
+        let held = |partition: &Partition| self.renewed.contains_key(partition);
+        self.mine.iter().copied().filter(move |one| !held(one))
+    }
+
+    /// Renews the name and all leases, and sees what should be whose.
+    pub async fn renew(&mut self) -> Result<()> {
+        if !self.renew_name().await? {
+            // This process stood still for so long that all it held may be another's.
+            self.lose_all("the lease on the worker's name ran out")
+                .await;
+            self.name = new_name();
+            self.begun = false;
+            self.renew_name().await?;
+        }
+        self.begun = true;
+        self.look().await?;
+        let asked = Instant::now();
+        let held: Vec<Partition> = self.renewed.keys().copied().collect();
+        let answers = self.ask(&held).await;
+        let mut failure = None;
+        for (partition, answer) in held.into_iter().zip(answers) {
+            match answer {
+                Ok(Some(lease)) if self.lease(partition).as_ref() == Some(&lease) => {
+                    self.renewed.insert(partition, asked);
+                }
+                Ok(Some(lease)) => {
+                    self.lose(partition, "it ran out");
+                    self.hold(vec![lease], asked);
+                }
+                Ok(None) => self.lose(partition, "another worker has it"),
+                Err(error) => failure = Some(error),
+            }
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    async fn renew_name(&self) -> Result<bool> {
+        let (lease, begin) = (self.config.lease, !self.begun);
+        let store = &self.store;
+        store
+            .renew_worker(self.role, &self.name, lease, begin)
+            .await
+    }
+
+    /// Looks who lives, and computes what should be whose.
+    async fn look(&mut self) -> Result<()> {
+        let (workers, now) = self.store.workers(self.role).await?;
+        let alive = workers.into_iter().filter(|worker| worker.expiry > now);
+        let live: BTreeSet<Incarnation> = alive.map(|worker| worker.incarnation).collect();
+        if live != self.live {
+            tracing::info!(role = self.role, workers = live.len(), "workers changed");
+            self.eager_until = Instant::now() + 3 * self.config.beat();
+            self.live = live;
+        }
+        let count = self.store.keys().partitions();
+        self.mine = rendezvous::share(&self.live, &self.name, count);
+        let mine = &self.mine;
+        self.holds.send_if_modified(|holds| {
+            let changed = |(partition, hold): (&Partition, &mut Hold)| {
+                let wanted = mine.contains(partition);
+                std::mem::replace(&mut hold.wanted, wanted) != wanted
+            };
+            holds
+                .iter_mut()
+                .map(changed)
+                .fold(false, |one, other| one | other)
+        });
+        self.fenced.retain(|partition, _| mine.contains(partition));
+        Ok(())
+    }
+
+    /// Takes what is missing and to be had.
+    pub async fn take(&mut self) -> Result<()> {
+        let now = Instant::now();
+        let rests = |partition: &Partition| {
+            let fenced = self.fenced.get(partition);
+            fenced.is_some_and(|fenced| fenced.not_before > now)
+        };
+        let missing: Vec<Partition> = self.missing().filter(|one| !rests(one)).collect();
+        let mut failure = None;
+        let mut taken = Vec::new();
+        for answer in self.ask(&missing).await {
+            match answer {
+                Ok(lease) => taken.extend(lease),
+                Err(error) => failure = Some(error),
+            }
+        }
+        self.hold(taken, now);
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Asks for leases, new or renewed, all at once.
+    async fn ask(&self, partitions: &[Partition]) -> Vec<Result<Option<Lease>>> {
+        let (name, lease) = (&self.name, self.config.lease);
+        let asked = partitions.iter().map(|partition| {
+            let above = self.fenced.get(partition).map_or(0, |fenced| fenced.above);
+            self.store
+                .take_lease(*partition, self.role, name, lease, above)
+        });
+        join_all(asked).await
+    }
+
+    fn hold(&mut self, leases: Vec<Lease>, since: Instant) {
+        if leases.is_empty() {
+            return;
+        }
+        let role = self.role;
+        metrics::counter!("chinwag_worker_takeovers_total", "role" => role)
+            .increment(leases.len() as u64);
+        tracing::info!(role, partitions = leases.len(), "took partitions");
+        for lease in &leases {
+            self.renewed.insert(lease.partition, since);
+        }
+        self.holds.send_modify(|holds| {
+            let new = leases.into_iter();
+            holds.extend(new.map(|lease| (lease.partition, Hold::new(lease))));
+        });
+        self.count();
+    }
+
+    fn count(&self) {
+        metrics::gauge!("chinwag_worker_partitions", "role" => self.role)
+            .set(self.renewed.len() as f64);
+    }
+
+    /// Takes a partition back from whoever worked on it, and releases it for others.
+    pub async fn take_back(&mut self, returned: Returned) {
+        let Returned { lease, fenced } = returned;
+        let partition = lease.partition;
+        if self.lease(partition).as_ref() != Some(&lease) {
+            return;
+        }
+        self.forget(partition);
+        let released = timeout(self.config.beat(), self.store.release_lease(&lease)).await;
+        if !matches!(released, Ok(Ok(()))) {
+            tracing::debug!(?partition, "cannot release a lease, it will run out");
+        }
+        if let Some(above) = fenced {
+            let fenced = self.fenced.entry(partition).or_insert_with(|| Fenced {
+                above,
+                not_before: Instant::now(),
+                delays: Backoff::DEFAULT.delays(),
+            });
+            fenced.above = fenced.above.max(above);
+            // The first time there is nothing to wait for: a higher token is all it takes.
+            if fenced.delays.failures() > 0 {
+                fenced.not_before = Instant::now() + fenced.delays.draw();
+            } else {
+                fenced.delays.draw();
+            }
+            self.eager_until = Instant::now() + 3 * self.config.beat();
+        }
+    }
+
+    fn lease(&self, partition: Partition) -> Option<Lease> {
+        let holds = self.holds.borrow();
+        holds.get(&partition).map(|hold| hold.lease.clone())
+    }
+
+    fn forget(&mut self, partition: Partition) -> Option<Hold> {
+        self.renewed.remove(&partition);
+        let mut hold = None;
+        self.holds
+            .send_modify(|holds| hold = holds.remove(&partition));
+        self.count();
+        hold
+    }
+
+    fn lose(&mut self, partition: Partition, why: &'static str) {
+        let role = self.role;
+        tracing::warn!(role, partition = partition.0, why, "lost a partition");
+        if let Some(hold) = self.forget(partition) {
+            hold.lose();
+        }
+    }
+
+    /// Gives up what has not been renewed for a lease.
+    pub fn lose_what_ran_out(&mut self) {
+        let now = Instant::now();
+        let (lease, renewed) = (self.config.lease, &self.renewed);
+        let over = renewed.iter().filter(|(_, since)| **since + lease <= now);
+        for partition in over.map(|(partition, _)| *partition).collect::<Vec<_>>() {
+            self.lose(partition, "its lease could not be renewed");
+        }
+    }
+
+    /// Gives up everything, and lets others have it as far as Redis can be told.
+    pub async fn lose_all(&mut self, why: &'static str) {
+        let leases: Vec<Lease> = {
+            let holds = self.holds.borrow();
+            holds.values().map(|hold| hold.lease.clone()).collect()
+        };
+        for lease in &leases {
+            self.lose(lease.partition, why);
+        }
+        let releases = leases.iter().map(|lease| self.store.release_lease(lease));
+        // What cannot be released runs out by itself.
+        drop(timeout(self.config.beat(), join_all(releases)).await);
+    }
+
+    /// Tells the others that this worker goes. Says whether there are others.
+    pub async fn retire(&self) -> bool {
+        if let Err(error) = self.store.retire_worker(self.role, &self.name).await {
+            tracing::debug!(%error, "cannot retire, the lease will run out");
+            return false;
+        }
+        self.live.iter().any(|worker| *worker != self.name)
+    }
+
+    /// Asks for everything back.
+    pub fn want_nothing(&self) {
+        self.holds
+            .send_modify(|holds| holds.values_mut().for_each(|hold| hold.wanted = false));
+    }
+}
