@@ -1,15 +1,15 @@
 //! The recorder behind the `metrics` macros, and what `/metrics` says.
 //!
-//! Every histogram has fixed buckets, so that processes can be added up. Counters without labels
-//! begin at 0 when the process starts and not with their first event, which `increase()` would
-//! otherwise never see.
+//! Every histogram has fixed buckets, so that processes can be added up. What is known beforehand
+//! is there from the start, at 0.
 
+mod begin;
 mod table;
 
 use std::fmt::Write;
 use std::sync::Arc;
 
-use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::process::Process;
@@ -125,9 +125,7 @@ pub fn install(role: &'static str, version: &'static str) -> Result<Metrics, Bui
     let recorded = builder.install_recorder()?;
     for metric in METRICS.iter().filter(|metric| !metric.read_from_system()) {
         metric.describe();
-        if metric.labels.is_empty() && metric.owner.runs_in(role) && metric.kind == Kind::Counter {
-            counter!(metric.name).absolute(0);
-        }
+        begin::begin(metric, role);
     }
     gauge!("chinwag_build_info", "version" => version, "role" => role).set(1.0);
     Ok(Metrics {
@@ -238,6 +236,9 @@ mod tests {
             "chinwag_gateway_append_seconds_bucket{le=\"0.0025\"} 1",
             "chinwag_worker_batch_size_bucket{role=\"fanout\",le=\"4\"} 1",
             "chinwag_fanout_notices_total 0",
+            "chinwag_worker_errors_total{role=\"fanout\"} 0",
+            "chinwag_worker_batch_seconds_count{role=\"fanout\"} 0",
+            "chinwag_redis_errors_total{kind=\"full\"} 0",
             "# TYPE chinwag_process_cpu_seconds_total counter",
             "# HELP chinwag_process_threads Threads of this process",
         ] {
