@@ -179,9 +179,11 @@ def worker(role, does):
         ),
         lines(
             f"Takeovers and errors of {role}",
-            "Partitions that changed hands, and batches that failed and are tried again. Both are zero on a quiet day.",
+            "Partitions that changed hands, batches that failed and are tried again, and entries that cannot be read. All are zero "
+            "on a quiet day.",
             (rate("chinwag_worker_takeovers_total", "", mine), "takeovers"),
             (rate("chinwag_worker_errors_total", "", mine), "errors"),
+            (rate("chinwag_worker_unreadable_entries_total", "", mine), "unreadable"),
             unit="cps",
         ),
     ]
