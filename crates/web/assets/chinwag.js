@@ -134,6 +134,9 @@ export class Chinwag extends Emitter {
     /** @type {Page} */
     const page = await this.rpc('message.page', request);
     for (const event of page.events) this.#confirm(event);
+    if (!page.has_after && this.#followed.has(request.room)) {
+      this.#feed.seen(request.room, { epoch: page.epoch, seq: page.seq });
+    }
     return page;
   }
 

@@ -103,6 +103,28 @@ test('rooms that the server does not subscribe by itself are followed, again aft
   assert.deepEqual(seen, ['far:8']);
 });
 
+test('a direct room that begins with our message shows that message', async (context) => {
+  const { chat, seen } = await chatting(context, {});
+  const room = 'dm:ann:bob';
+  chat.follow(room);
+  const [refused] = FakeSocket.last.commands('subscribe');
+  FakeSocket.last.say({ id: refused.id, error: { code: 404, message: 'no such room' } });
+  const page = chat.page({ room });
+  await settled();
+  FakeSocket.last.answer('message.page', { ...historyPage(0, {}), epoch: '1' });
+  await page;
+  const { id } = chat.send(room, 'hello');
+  FakeSocket.last.answer('message.send', { id, seq: 1 });
+  await settled();
+  FakeSocket.last.say({ push: { channel: room, subscribe: { epoch: '1', offset: 1 } } });
+  await settled();
+  const mine = { ...historyPage(1, {}), events: [event(1, { id, user: 'ann' })] };
+  FakeSocket.last.answer('message.page', mine);
+  await settled();
+  assert.deepEqual(seen, [`${room}:1`]);
+  assert.equal(chat.outbox.in(room).length, 0);
+});
+
 test('a new room, a lost one, and one to be subscribed anew', async (context) => {
   const { chat } = await chatting(context);
   const told = [];

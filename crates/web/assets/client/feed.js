@@ -82,6 +82,17 @@ export class Feed extends Emitter {
   }
 
   /**
+   * The reader has seen the room up to here, before there was a subscription that could say so: what comes to be until
+   * there is one is then missed, and fetched.
+   *
+   * @param {string} room
+   * @param {Position} position
+   */
+  seen(room, position) {
+    this.#track(room).sequence ??= new Sequence(position);
+  }
+
+  /**
    * The server's answer to subscribing, with or without recovery.
    *
    * @param {string} room
