@@ -66,6 +66,9 @@ pub enum Command {
     /// Nothing leaves Redis before it is archived. Archivers share the partitions of the log.
     #[command(after_help = WORKER_EXAMPLES)]
     Archiver(Common),
+    /// Measure a running system from outside: throughput, latency, and whether anything was lost
+    #[command(after_help = LOAD_EXAMPLES)]
+    Load(chinwag_load::Load),
     /// Show, check or describe settings
     #[command(subcommand)]
     Config(Config),
@@ -83,6 +86,11 @@ Examples:
 const WORKER_EXAMPLES: &str = "\
 Example, the second of its kind on one host:
   chinwag archiver --redis redis://127.0.0.1:6379 --admin-listen 127.0.0.1:9011";
+
+const LOAD_EXAMPLES: &str = "\
+Examples:
+  chinwag load steady --rooms 10 --members 5 --rate 100 --seconds 10
+  chinwag load --url http://127.0.0.1:8000 --url http://127.0.0.1:8001 idle --connections 1000";
 
 /// What `chinwag config` does.
 #[derive(Debug, Subcommand)]

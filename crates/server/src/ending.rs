@@ -1,5 +1,6 @@
 //! How a process ends: the one place where what happened becomes an exit code.
 
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use chinwag_runtime::Failure;
@@ -56,13 +57,16 @@ pub enum Ending {
     /// A second signal.
     #[error("a second {0}: ended at once, without draining")]
     AtOnce(chinwag_runtime::Signal),
+    /// A measurement could not be made, or found messages lost, doubled or out of order.
+    #[error("load: {0:#}")]
+    Load(anyhow::Error),
     /// The system does not give what every process needs.
     #[error("{what}: {error}")]
     System {
         /// What was wanted.
         what: &'static str,
         /// What the system says.
-        error: std::io::Error,
+        error: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
@@ -84,25 +88,25 @@ impl Ending {
             Self::PrivateRedis(_) | Self::Redis(_) | Self::Archive(_) => UNAVAILABLE,
             Self::Listen { .. } => UNAVAILABLE,
             Self::Early(_) => 0,
-            Self::Failed(_) | Self::Stragglers(_) | Self::AtOnce(_) | Self::System { .. } => {
-                INTERNAL
-            }
+            Self::Failed(_) | Self::Stragglers(_) | Self::AtOnce(_) => INTERNAL,
+            Self::Load(_) | Self::System { .. } => INTERNAL,
         }
     }
 }
 
-/// Says how it ended to whoever started it.
+/// Says how it ended: to people in words, to machines in a line of the log if there is one.
 pub fn report(ending: Result<(), Ending>) -> ExitCode {
     let Err(ending) = ending else {
         return ExitCode::SUCCESS;
     };
-    tracing::error!(code = ending.code(), reason = %ending, "ended");
-    #[expect(
-        clippy::print_stderr,
-        reason = "before there is a log, and for people after it"
-    )]
-    {
-        eprintln!("chinwag: {ending}");
+    let for_people = io::stderr().is_terminal() || !tracing::dispatcher::has_been_set();
+    if for_people {
+        #[expect(clippy::print_stderr, reason = "there may be no log yet")]
+        {
+            eprintln!("chinwag: {ending}");
+        }
+    } else {
+        tracing::error!(code = ending.code(), reason = %ending, "ended");
     }
     ExitCode::from(ending.code())
 }

@@ -16,10 +16,11 @@ mod secret;
 mod settings;
 mod wire;
 
-use std::io;
+use std::error::Error;
 use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 
+use chinwag_runtime::log::Format;
 use chinwag_runtime::metrics::Metrics;
 use chinwag_runtime::{Admin, Context, Failure, Signal, Signals, log, metrics};
 use clap::Parser;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         Command::Fanout(flags) => run(&Run::worker(Role::Fanout, flags)),
         Command::Presence(flags) => run(&Run::worker(Role::Presence, flags)),
         Command::Archiver(flags) => run(&Run::worker(Role::Archiver, flags)),
+        Command::Load(load) => measure(load),
         Command::Config(command) => config(&command),
     })
 }
@@ -112,10 +114,14 @@ impl std::fmt::Display for Reason {
 }
 
 fn observe(settings: &Settings) -> Result<Metrics, Ending> {
-    log::init(settings.log_format, &settings.log_filter)
-        .map_err(|error| system("log")(io::Error::other(error)))?;
-    metrics::install(settings.role.name(), VERSION)
-        .map_err(|error| system("metrics")(io::Error::other(error)))
+    log::init(settings.log_format, &settings.log_filter).map_err(system("log"))?;
+    metrics::install(settings.role.name(), VERSION).map_err(system("metrics"))
+}
+
+/// A report goes to standard output; only what went wrong should come between.
+fn observe_quietly() -> Result<(), Ending> {
+    let warnings = "warn".parse().map_err(system("log"))?;
+    log::init(Format::Auto, &warnings).map_err(system("log"))
 }
 
 fn runtime() -> Result<Runtime, Ending> {
@@ -160,6 +166,14 @@ fn reachable(address: SocketAddr) -> String {
     address.to_string()
 }
 
+/// Plays a scenario against a system that runs elsewhere.
+fn measure(load: chinwag_load::Load) -> Result<(), Ending> {
+    observe_quietly()?;
+    runtime()?
+        .block_on(chinwag_load::run(load))
+        .map_err(Ending::Load)
+}
+
 fn config(command: &Config) -> Result<(), Ending> {
     let text = match command {
         Config::Default => document::defaults(),
@@ -188,6 +202,12 @@ fn say_usage(error: &clap::Error) -> ExitCode {
     }
 }
 
-fn system(what: &'static str) -> impl Fn(io::Error) -> Ending {
-    move |error| Ending::System { what, error }
+fn system<E>(what: &'static str) -> impl Fn(E) -> Ending
+where
+    E: Into<Box<dyn Error + Send + Sync>>,
+{
+    move |error| Ending::System {
+        what,
+        error: error.into(),
+    }
 }
