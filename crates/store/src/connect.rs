@@ -119,9 +119,18 @@ impl Link {
             .client
             .get_multiplexed_async_connection_with_config(&config)
             .await
-            .map_err(|error| Error::of("connect", &error))?;
+            .map_err(|error| self.unreachable(&error))?;
         current.connection = Some(connection.clone());
         Ok((connection, current.generation))
+    }
+
+    /// A failure to connect, with the address: whoever reads it may have meant another.
+    fn unreachable(&self, error: &redis::RedisError) -> Error {
+        let address = self.shared.client.get_connection_info().addr();
+        match Error::of("connect", error) {
+            Error::Unavailable(problem) => Error::Unavailable(format!("{address}: {problem}")),
+            error => error,
+        }
     }
 
     /// Forgets the connection of `generation` if the error says that it is of no more use. A
