@@ -93,7 +93,9 @@ async fn a_killed_gateway_leaves_no_ghosts_beyond_lease_and_sweep() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn joins_and_leaves_of_a_channel_are_told() {
-    let cluster = Cluster::new().unwrap();
+    let cluster = Cluster::new()
+        .unwrap()
+        .with("namespaces.default.join_leave", "true");
     let (one, two) = (
         cluster.start("gateway").unwrap(),
         cluster.start("gateway").unwrap(),
