@@ -11,6 +11,7 @@ use chinwag_store::Store;
 use tokio::time::Instant;
 
 use crate::ending::Ending;
+use crate::folder;
 use crate::settings::Settings;
 
 /// After this whoever started the process should hear of it.
@@ -39,6 +40,9 @@ pub async fn store(settings: &Settings, url: &str) -> Result<Store, Ending> {
 /// # Errors
 /// When it is not usable, or cannot be reached for [`PATIENCE`].
 pub async fn archive(settings: &Settings) -> Result<Arc<dyn Archive>, Ending> {
+    if settings.archive_in_data {
+        folder::make(&settings.data)?;
+    }
     let open = || chinwag_archive::open(&settings.archive_url);
     let temporary = chinwag_archive::Error::is_temporary;
     patiently("the archive", open, temporary)

@@ -30,7 +30,7 @@ pub enum Ending {
     #[error(transparent)]
     PrivateRedis(#[from] PrivateRedisError),
     /// Redis cannot be used.
-    #[error("redis.url: {0}")]
+    #[error("redis.url: {}", in_words(.0))]
     Redis(chinwag_store::Error),
     /// The archive cannot be used.
     #[error("archive.url: {0}")]
@@ -43,7 +43,7 @@ pub enum Ending {
         /// Its value.
         address: std::net::SocketAddr,
         /// What the system says.
-        error: std::io::Error,
+        error: io::Error,
     },
     /// Told to stop while starting.
     #[error("stopped by {0} before it was ready")]
@@ -94,13 +94,23 @@ impl Ending {
     }
 }
 
+/// What Redis must be, or what could not be done with it.
+fn in_words(error: &chinwag_store::Error) -> String {
+    match error {
+        chinwag_store::Error::Refused { problem, .. } => problem.clone(),
+        other => format!("cannot {other}"),
+    }
+}
+
 /// Says how it ended: to people in words, to machines in a line of the log if there is one.
 pub fn report(ending: Result<(), Ending>) -> ExitCode {
     let Err(ending) = ending else {
         return ExitCode::SUCCESS;
     };
     let for_people = io::stderr().is_terminal() || !tracing::dispatcher::has_been_set();
-    if for_people {
+    if ending.code() == 0 {
+        tracing::info!("{ending}");
+    } else if for_people {
         #[expect(clippy::print_stderr, reason = "there may be no log yet")]
         {
             eprintln!("chinwag: {ending}");

@@ -69,10 +69,15 @@ async fn live(settings: &Settings, metrics: Metrics) -> Result<(), Ending> {
     context.watch_runtime("main");
     let started = context.health().part("start");
     let admin = admin(settings, &context, metrics)?;
-    let parts = tokio::select! {
-        parts = Parts::build(settings, &context) => parts?,
-        signal = signals.next() => return Err(Ending::Early(signal)),
+    let mut parts = Parts::new(settings, &context);
+    let begun = tokio::select! {
+        begun = parts.start() => begun,
+        signal = signals.next() => Err(Ending::Early(signal)),
     };
+    if let Err(ending) = begun {
+        parts.drain().await;
+        return Err(ending);
+    }
     started.ready();
     announce(settings, &admin, &parts);
     let reason = tokio::select! {
@@ -82,7 +87,7 @@ async fn live(settings: &Settings, metrics: Metrics) -> Result<(), Ending> {
     tracing::info!(%reason, "draining");
     context.health().drain();
     let stragglers = tokio::select! {
-        stragglers = parts.drain(settings) => stragglers,
+        stragglers = parts.drain() => stragglers,
         signal = signals.next() => return Err(Ending::AtOnce(signal)),
     };
     match reason {
@@ -146,7 +151,7 @@ fn admin(settings: &Settings, context: &Context, metrics: Metrics) -> Result<Adm
 /// Tells people where to look, and machines in the log. With port 0 in the settings, this is the
 /// only place where the real ones stand.
 #[expect(clippy::print_stdout, reason = "for whoever started it on a terminal")]
-fn announce(settings: &Settings, admin: &Admin, parts: &Parts) {
+fn announce(settings: &Settings, admin: &Admin, parts: &Parts<'_>) {
     let role = settings.role.name();
     println!("chinwag {VERSION} {role}");
     if let Some(public) = parts.address() {

@@ -7,7 +7,9 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
+use chinwag_archive::Archive;
 use chinwag_runtime::Context;
+use chinwag_store::Store;
 
 use crate::connect;
 use crate::ending::Ending;
@@ -24,97 +26,110 @@ const GATEWAY_GRACE: Duration = Duration::from_secs(5);
 
 /// Everything that runs, in the order in which it must end: whoever takes messages before whoever
 /// works on them, and Redis last.
-pub struct Parts {
-    gateway: Option<(Context, SocketAddr)>,
+pub struct Parts<'a> {
+    settings: &'a Settings,
+    gateway: Context,
+    address: Option<SocketAddr>,
     workers: Vec<Context>,
     watch: Context,
-    redis: Option<Context>,
-    _lock: Option<Lock>,
+    redis: Context,
+    process: Context,
+    lock: Option<Lock>,
 }
 
-impl Parts {
-    /// Builds what the role needs, and starts it.
-    ///
-    /// # Errors
-    /// When something that it needs cannot be used.
-    pub async fn build(settings: &Settings, context: &Context) -> Result<Self, Ending> {
-        let role = settings.role;
-        // Bound first, so that a port in use is known at once; clients wait until all is ready.
-        let listener = match role {
-            Role::Up | Role::Gateway => Some(listen(settings).await?),
-            _ => None,
-        };
-        folder::make(&settings.data)?;
-        let lock = (role == Role::Up)
-            .then(|| Lock::take(&settings.data))
-            .transpose()?;
-        let (redis, url) = match &settings.redis_url {
-            Some(url) => (None, url.clone()),
-            None => private(settings, context).await?,
-        };
-        let mut parts = Self {
-            gateway: None,
+impl<'a> Parts<'a> {
+    /// Nothing yet.
+    pub fn new(settings: &'a Settings, process: &Context) -> Self {
+        Self {
+            settings,
+            gateway: process.role("gateway"),
+            address: None,
             workers: Vec::new(),
-            watch: context.role("watch"),
-            redis,
-            _lock: lock,
-        };
-        match parts.start(settings, context, &url, listener).await {
-            Ok(()) => Ok(parts),
-            Err(ending) => {
-                // What was started already must not outlive the attempt.
-                parts.drain(settings).await;
-                Err(ending)
-            }
+            watch: process.role("watch"),
+            redis: process.role("redis"),
+            process: process.clone(),
+            lock: None,
         }
     }
 
-    async fn start(
-        &mut self,
-        settings: &Settings,
-        context: &Context,
-        url: &str,
-        listener: Option<TcpListener>,
-    ) -> Result<(), Ending> {
-        let store = connect::store(settings, url).await?;
+    /// Builds and starts what the role needs. Whether this fails or is dropped midway, what was
+    /// started is there to be drained.
+    ///
+    /// # Errors
+    /// When something that it needs cannot be used.
+    pub async fn start(&mut self) -> Result<(), Ending> {
+        let settings = self.settings;
+        // Bound first, so that a port in use is known at once; clients wait until all is ready.
+        let listener = match settings.role {
+            Role::Up | Role::Gateway => Some(listen(settings).await?),
+            Role::Fanout | Role::Presence | Role::Archiver => None,
+        };
+        if settings.role == Role::Up {
+            folder::make(&settings.data)?;
+            self.lock = Some(Lock::take(&settings.data)?);
+        }
+        let url = match &settings.redis_url {
+            Some(url) => url.clone(),
+            None => private_redis::start(&self.redis, settings.into()).await?,
+        };
+        let store = connect::store(settings, &url).await?;
         redis_watch::start(&self.watch, store.another().map_err(Ending::Redis)?);
         let archive = match settings.role {
             Role::Up | Role::Gateway | Role::Archiver => Some(connect::archive(settings).await?),
             Role::Fanout | Role::Presence => None,
         };
         if let (Some(listener), Some(archive)) = (listener, &archive) {
-            let address = listener
-                .local_addr()
-                .map_err(|error| unlistenable(settings, error))?;
-            let gateway = context.role("gateway");
-            let config = wire::gateway(settings)?;
-            let (store, archive) = (store.clone(), Arc::clone(archive));
-            let run = chinwag_gateway::run(config, store, archive, listener, gateway.clone());
-            launch(&gateway, "listener", run);
-            self.gateway = Some((gateway, address));
+            self.gateway(listener, store.clone(), Arc::clone(archive))?;
         }
+        if let (Role::Up | Role::Archiver, Some(archive)) = (settings.role, archive) {
+            let config = wire::archiver(settings.keys());
+            let context = self.worker("archiver");
+            launch(
+                &context,
+                "log",
+                chinwag_archiver::run(config, store, archive, context.clone()),
+            );
+        }
+        Ok(())
+    }
+
+    fn worker(&mut self, role: &'static str) -> Context {
+        let context = self.process.role(role);
+        self.workers.push(context.clone());
+        context
+    }
+
+    fn gateway(
+        &mut self,
+        listener: TcpListener,
+        store: Store,
+        archive: Arc<dyn Archive>,
+    ) -> Result<(), Ending> {
+        let address = listener.local_addr();
+        self.address = Some(address.map_err(|error| unlistenable(self.settings, error))?);
+        let (config, context) = (wire::gateway(self.settings)?, self.gateway.clone());
+        let run = chinwag_gateway::run(config, store, archive, listener, context);
+        launch(&self.gateway, "listener", run);
         Ok(())
     }
 
     /// Where clients connect, if they do.
     pub fn address(&self) -> Option<SocketAddr> {
-        self.gateway.as_ref().map(|(_, address)| *address)
+        self.address
     }
 
     /// Stops everything in order; returns the names of what did not end in time.
-    pub async fn drain(&self, settings: &Settings) -> Vec<String> {
-        let mut stragglers = Vec::new();
-        if let Some((gateway, _)) = &self.gateway {
-            stragglers.extend(gateway.drain(settings.drain + GATEWAY_GRACE).await);
-        }
+    pub async fn drain(&self) -> Vec<String> {
+        let mut stragglers = self
+            .gateway
+            .drain(self.settings.drain + GATEWAY_GRACE)
+            .await;
         self.workers.iter().for_each(Context::stop);
         for worker in &self.workers {
             stragglers.extend(worker.drain(WORKER_DEADLINE).await);
         }
         stragglers.extend(self.watch.drain(WORKER_DEADLINE).await);
-        if let Some(redis) = &self.redis {
-            stragglers.extend(redis.drain(STOP_DEADLINE * 2).await);
-        }
+        stragglers.extend(self.redis.drain(STOP_DEADLINE * 2).await);
         stragglers.iter().map(ToString::to_string).collect()
     }
 }
@@ -152,18 +167,4 @@ fn unlistenable(settings: &Settings, error: io::Error) -> Ending {
         address: settings.listen,
         error,
     }
-}
-
-async fn private(
-    settings: &Settings,
-    context: &Context,
-) -> Result<(Option<Context>, String), Ending> {
-    let redis = context.role("redis");
-    let options = private_redis::Options {
-        data: settings.data.clone(),
-        program: settings.redis_program.clone(),
-        fsync: settings.redis_fsync.clone(),
-    };
-    let url = private_redis::start(&redis, options).await?;
-    Ok((Some(redis), url))
 }

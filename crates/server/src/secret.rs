@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::folder::{self, FolderError};
 use crate::settings::Settings;
 use crate::settings::kind::Secret;
 
@@ -75,6 +76,11 @@ fn generated(data: &Path) -> Result<Secret, SecretError> {
     let path = data.join(GENERATED);
     let place = path.display().to_string();
     if !path.exists() {
+        let wrong = |error: FolderError| SecretError {
+            place: "data.dir".to_owned(),
+            problem: error.to_string(),
+        };
+        folder::make(data).map_err(wrong)?;
         generate(&path).map_err(|error| SecretError {
             place: place.clone(),
             problem: format!("cannot be made: {error}"),

@@ -52,6 +52,14 @@ pub fn gateway(settings: &Settings) -> Result<chinwag_gateway::Config, SecretErr
     })
 }
 
+/// What an archiver is told.
+pub fn archiver(keys: Keys<'_>) -> chinwag_archiver::Config {
+    chinwag_archiver::Config {
+        lease: keys.milliseconds("worker.lease_ms"),
+        batch: keys.integer("worker.batch"),
+    }
+}
+
 fn processors() -> usize {
     thread::available_parallelism().map_or(1, NonZero::get)
 }

@@ -15,6 +15,7 @@ use tokio::process::{Child, Command};
 use super::PrivateRedisError;
 use super::ping::{self, Answer};
 use crate::folder;
+use crate::settings::Settings;
 
 const POLL: Duration = Duration::from_millis(20);
 /// Loading a long append-only file takes minutes; silence this long is worth a line in the log.
@@ -33,6 +34,16 @@ pub struct Options {
     pub program: Option<PathBuf>,
     /// Redis's `appendfsync`.
     pub fsync: String,
+}
+
+impl From<&Settings> for Options {
+    fn from(settings: &Settings) -> Self {
+        Self {
+            data: settings.data.clone(),
+            program: settings.redis_program.clone(),
+            fsync: settings.redis_fsync.clone(),
+        }
+    }
 }
 
 impl Options {

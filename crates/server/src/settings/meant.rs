@@ -33,6 +33,8 @@ pub struct Settings {
     pub redis_fsync: String,
     /// The archive's address.
     pub archive_url: String,
+    /// Whether that is a file in the data folder.
+    pub archive_in_data: bool,
     /// Where clients connect.
     pub listen: SocketAddr,
     /// How long closing all connections may take.
@@ -62,6 +64,7 @@ impl Settings {
                 .map(str::to_owned),
             redis_program: keys.path("redis.bin"),
             redis_fsync: keys.text("redis.fsync").to_owned(),
+            archive_in_data: keys.text("archive.url").is_empty(),
             archive_url: archive_url(keys.text("archive.url"), &data),
             listen: keys.address("gateway.listen"),
             drain: keys.seconds("gateway.drain_seconds"),
