@@ -178,7 +178,10 @@ impl Part {
         drop(parts);
         match (before, reason) {
             (Some(_), None) => tracing::info!(part = self.name, "ready"),
-            (None, Some(reason)) => tracing::warn!(part = self.name, reason, "no longer ready"),
+            // While draining, parts end one after the other, as they should.
+            (None, Some(reason)) if !self.shared.draining.load(Ordering::Acquire) => {
+                tracing::warn!(part = self.name, reason, "no longer ready");
+            }
             _ => {}
         }
     }
