@@ -61,12 +61,12 @@ pub fn router(backend: Backend, passwords: Arc<Passwords>) -> Router {
     let cors = origin::layer(&http.backend.config.allowed_origins);
     let api = api::router(&http);
     resources()
+        .method_not_allowed_fallback(wrong_method)
         .layer(cors)
         .with_state(http)
-        .merge(api)
+        .merge(api.method_not_allowed_fallback(wrong_method))
         .layer(map_response(never_stored))
         .fallback(elsewhere)
-        .method_not_allowed_fallback(wrong_method)
         .layer(from_fn(measure::measured))
 }
 

@@ -12,6 +12,10 @@ use crate::value::{self, Fields};
 /// Most tokens of a user: as many places as somebody may be logged in at.
 pub const TOKENS_MOST: u64 = 100;
 
+/// How long an expired token is still known, so that its owner hears that it has expired and not
+/// that it never was.
+const EXPIRED_MILLISECONDS: u64 = 24 * 3600 * 1000;
+
 /// Who a user is, to others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
@@ -169,7 +173,8 @@ impl Store {
             .arg(digest)
             .arg(record::encode(&StoredToken(1, self.now(), expires)))
             .number(expires)
-            .number(TOKENS_MOST);
+            .number(TOKENS_MOST)
+            .number(EXPIRED_MILLISECONDS);
         Ok(value::number("token", &self.link.call(&call).await?)? == 1)
     }
 

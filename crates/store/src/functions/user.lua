@@ -24,17 +24,17 @@ end)
 -- add_token: remembers a token.
 -- KEYS: 1 user:{u}:<user>, 2 tokens:{u}:<user>
 -- ARGV: 1 the password's hash that was verified, 2 digest, 3 token record, 4 when it expires (ms),
---       5 most tokens of a user
--- Promises: no token for a password that was changed meanwhile; expired tokens go, and so do
--- those that expire first when there are too many. Returns 1 if remembered.
+--       5 most tokens of a user, 6 how long an expired one is still known as such (ms)
+-- Promises: no token for a password that was changed meanwhile; tokens that expired long ago go,
+-- and so do those that expire first when there are too many. Returns 1 if remembered.
 redis.register_function('add_token_@V@', function(keys, args)
   if redis.call('HGET', keys[1], 'password') ~= args[1] then return 0 end
   redis.call('HSET', keys[2], args[2], args[3])
-  local time, kept = now(), {}
+  local oldest, kept = now() - tonumber(args[6]), {}
   local stored = redis.call('HGETALL', keys[2])
   for at = 1, #stored, 2 do
     local expires = cmsgpack.unpack(stored[at + 1])[3]
-    if expires <= time and stored[at] ~= args[2] then
+    if expires < oldest then
       redis.call('HDEL', keys[2], stored[at])
     else
       kept[#kept + 1] = { expires, stored[at] }
@@ -45,10 +45,11 @@ redis.register_function('add_token_@V@', function(keys, args)
     for at = 1, #kept - tonumber(args[5]) do redis.call('HDEL', keys[2], kept[at][2]) end
   end
   -- The hash goes with the last of its tokens.
+  local last = tonumber(args[4]) + tonumber(args[6])
   if redis.call('PTTL', keys[2]) < 0 then
-    redis.call('PEXPIREAT', keys[2], args[4])
+    redis.call('PEXPIREAT', keys[2], last)
   else
-    redis.call('PEXPIREAT', keys[2], args[4], 'GT')
+    redis.call('PEXPIREAT', keys[2], last, 'GT')
   end
   return 1
 end)
