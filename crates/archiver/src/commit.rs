@@ -1,0 +1,150 @@
+//! Archive, tell the rooms, mark and trim: in this order, each repeatable.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chinwag_archive::{Archive, Commit, CommitError};
+use chinwag_runtime::Context;
+use chinwag_store::lease::Lease;
+use chinwag_store::log::{Batch, LogId};
+use chinwag_store::{Partition, Store};
+use chinwag_worker::{Consumer, Failure};
+use metrics::{counter, gauge};
+
+use crate::batch;
+use crate::config::{Config, Error};
+use crate::epoch;
+
+/// Archives the events of this process's share of the partitions, until the context stops.
+///
+/// # Errors
+/// When a setting is wrong. What may pass by itself is waited for.
+pub async fn run(
+    config: Config,
+    store: Store,
+    archive: Arc<dyn Archive>,
+    context: Context,
+) -> Result<(), Error> {
+    let archiver = Archiver {
+        store: store.clone(),
+        archive,
+    };
+    chinwag_worker::run(config.into(), store, archiver, &context).await
+}
+
+struct Archiver {
+    store: Store,
+    archive: Arc<dyn Archive>,
+}
+
+/// What is remembered of a partition.
+struct Share {
+    /// How far the archive has it.
+    done: LogId,
+}
+
+impl Consumer for Archiver {
+    type Share = Share;
+    const ROLE: &'static str = "archiver";
+    const TRIM_AFTER: &'static [&'static str] = &["archiver", "fanout"];
+
+    async fn open(&self, lease: &Lease, mark: LogId) -> Result<(Share, LogId), Failure> {
+        let partition = lease.partition;
+        let checkpoint = self.archive.checkpoint(partition.0).await;
+        let Some(checkpoint) = checkpoint.map_err(|error| unavailable(&error))? else {
+            let done = LogId::default();
+            warn_if_ahead(partition, mark, done);
+            return Ok((Share { done }, done));
+        };
+        // A Redis that lost its tail hands out tokens again that the archive has seen.
+        if lease.token <= checkpoint.token {
+            let above = checkpoint.token;
+            return Err(Failure::Fenced { above });
+        }
+        if checkpoint.epoch > self.store.epoch(partition).await? {
+            epoch::raise(&self.store, &*self.archive, partition).await?;
+        }
+        let done: LogId = checkpoint.log_id.parse()?;
+        warn_if_ahead(partition, mark, done);
+        // From the mark if that is behind, so that it catches up and counts what it passes.
+        Ok((Share { done }, done.min(mark)))
+    }
+
+    async fn apply(&self, share: &mut Share, lease: &Lease, batch: &Batch) -> Result<(), Failure> {
+        let rows = batch::rows(&batch.entries, share.done);
+        let last = batch.entries.last().map(|entry| entry.id);
+        if let Some(upto) = last.filter(|last| *last > share.done) {
+            let commit = Commit {
+                partition: batch.partition.0,
+                token: lease.token,
+                epoch: batch.epoch,
+                rows: &rows,
+                upto: &upto.to_string(),
+            };
+            match self.archive.commit(commit).await {
+                Ok(_) => share.done = upto,
+                Err(CommitError::Fenced { token, epoch }) => {
+                    return Err(self.fenced(lease, batch, token, epoch).await);
+                }
+                Err(CommitError::Failed(error)) => return Err(unavailable(&error)),
+            }
+        }
+        let tops = batch::tops(&batch.entries);
+        Ok(self.store.mark_archived(&tops).await?)
+    }
+
+    fn behind(&self, oldest: Duration) {
+        gauge!("chinwag_archive_lag_seconds").set(oldest.as_secs_f64());
+    }
+
+    fn trimmed(&self, count: u64) {
+        counter!("chinwag_archive_trimmed_entries_total").increment(count);
+    }
+}
+
+impl Archiver {
+    /// What to do about a commit that the archive refused.
+    async fn fenced(&self, lease: &Lease, batch: &Batch, token: u64, epoch: u64) -> Failure {
+        tracing::warn!(
+            partition = batch.partition.0,
+            token,
+            epoch,
+            our_token = lease.token,
+            our_epoch = batch.epoch,
+            "the archive refuses a commit"
+        );
+        if epoch > batch.epoch {
+            // It may be installed already, and only be news to this batch.
+            let installed = match self.store.epoch(batch.partition).await {
+                Ok(installed) => installed,
+                Err(error) => return error.into(),
+            };
+            if epoch > installed
+                && let Err(failure) =
+                    epoch::raise(&self.store, &*self.archive, batch.partition).await
+            {
+                return failure;
+            }
+        }
+        // A new lease, a new look at everything.
+        Failure::Fenced { above: token }
+    }
+}
+
+fn unavailable(error: &chinwag_archive::Error) -> Failure {
+    Failure::Later(error.to_string())
+}
+
+/// An archive that is behind the mark was put back to an earlier state: what was trimmed since is
+/// gone, and somebody must know.
+fn warn_if_ahead(partition: Partition, mark: LogId, done: LogId) {
+    if mark > done {
+        tracing::error!(
+            partition = partition.0,
+            mark = %mark,
+            archived = %done,
+            "the archive is behind what was trimmed: if it was restored from a backup, events are \
+             missing in it; archiving what the log still has"
+        );
+    }
+}
