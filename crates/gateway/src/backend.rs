@@ -251,14 +251,15 @@ impl Backend {
     /// Has the archive allocate an epoch for this run of Redis, and installs it.
     async fn renew_epoch(&self, partition: Partition, run_id: &str) -> Result<(), Refusal> {
         let _turn = self.repair.lock().await;
-        let known = self
-            .store
-            .epoch(partition)
-            .await
-            .map_err(|error| refusal(&error))?;
+        let installed = self.store.installed_epoch(partition).await;
+        let installed = installed.map_err(|error| refusal(&error))?;
+        if installed.run_id == run_id {
+            // Somebody was faster. Another one would put every reader out for nothing.
+            return Ok(());
+        }
         let epoch = self
             .archive
-            .allocate_epoch(partition.0, run_id, known)
+            .allocate_epoch(partition.0, run_id, installed.epoch)
             .await;
         let epoch = epoch.map_err(|error| archive_refusal(&error))?;
         match self.store.install_epoch(partition, epoch, run_id).await {

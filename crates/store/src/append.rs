@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::partition::Partition;
 use crate::record;
 use crate::store::{DEDUPE_BUCKET_SECONDS, Store};
-use crate::value::Fields;
+use crate::value::{self, Fields};
 
 /// How a room is written to and what is kept of it; from its namespace's policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +92,15 @@ pub struct Receipt {
     pub time: u64,
     /// The room's count of messages with it.
     pub messages: u64,
+}
+
+/// What is installed in a partition; the default is nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct InstalledEpoch {
+    /// The run of Redis for which it was allocated.
+    pub run_id: String,
+    /// The epoch.
+    pub epoch: u64,
 }
 
 impl Store {
@@ -179,11 +188,25 @@ impl Store {
     /// # Errors
     /// As every read.
     pub async fn epoch(&self, partition: Partition) -> Result<u64> {
-        let mut command = redis::cmd("HGET");
-        command.arg(self.keys.epoch(partition)).arg("epoch");
-        match self.link.query("epoch", &command).await? {
-            Value::Nil => Ok(0),
-            value => crate::value::number("epoch", &value),
+        Ok(self.installed_epoch(partition).await?.epoch)
+    }
+
+    /// The epoch that is installed in a partition, and for which run of Redis.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn installed_epoch(&self, partition: Partition) -> Result<InstalledEpoch> {
+        let mut command = redis::cmd("HMGET");
+        command
+            .arg(self.keys.epoch(partition))
+            .arg(&["run", "epoch"]);
+        let mut fields = Fields::of("epoch", self.link.query("epoch", &command).await?)?;
+        match (fields.value()?, fields.value()?) {
+            (_, Value::Nil) | (Value::Nil, _) => Ok(InstalledEpoch::default()),
+            (run_id, epoch) => Ok(InstalledEpoch {
+                run_id: value::text("epoch", run_id)?,
+                epoch: value::number("epoch", &epoch)?,
+            }),
         }
     }
 }
