@@ -118,9 +118,10 @@ impl Backend {
     }
 }
 
-/// A room that has never had an event is missed nothing of, unless the reader has seen some.
+/// A room that has never had an event is missed nothing of, unless the reader has seen some, or
+/// was in an epoch that is none.
 fn beyond(position: Position, top: Top) -> Missed {
-    if position.seq > 0 {
+    if position.seq > 0 || position.epoch > top.position.epoch {
         Missed::Rewind(top)
     } else {
         Missed::Events(top, Vec::new())

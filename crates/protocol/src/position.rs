@@ -28,9 +28,28 @@ pub fn epoch_text(epoch: u64) -> String {
     epoch.to_string()
 }
 
-/// An epoch from the wire. The empty text is "any" and gives `None`; a text that no epoch of
-/// ours has is one that nothing matches, and gives `Some(0)`.
+/// An epoch from the wire. The empty text is "any" and gives 0. A text that no epoch of ours has
+/// (SDKs send `_` when they were told to forget) gives one that is later than all.
 #[must_use]
-pub fn epoch_from_text(text: &str) -> Option<u64> {
-    (!text.is_empty()).then(|| text.parse().unwrap_or(0))
+pub fn epoch_from_text(text: &str) -> u64 {
+    if text.is_empty() {
+        return 0;
+    }
+    let epoch = text.parse().ok();
+    epoch.filter(|epoch| *epoch > 0).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_empty_text_is_any_epoch() {
+        let check = |text, epoch| assert_eq!(epoch_from_text(text), epoch, "{text:?}");
+        check("", 0);
+        check("7", 7);
+        for foreign in ["0", "_", "-1", "7 ", "0x7", "99999999999999999999"] {
+            check(foreign, u64::MAX);
+        }
+    }
 }

@@ -172,7 +172,7 @@ fn plan(asked: &Asked, room: RoomId, known: &BTreeMap<String, SubscribeRequest>)
     let since = known
         .get(room.as_str())
         .filter(|known| known.recover)
-        .map(|known| Position::new(epoch_from_text(&known.epoch).unwrap_or(0), known.offset));
+        .map(|known| Position::new(epoch_from_text(&known.epoch), known.offset));
     Some(Plan {
         room,
         policy,

@@ -49,8 +49,7 @@ pub(crate) async fn of(
     let most = usize::try_from(request.limit)
         .unwrap_or(RECOVER_EVENTS)
         .min(RECOVER_EVENTS);
-    let since =
-        since.map(|since| Position::new(epoch_from_text(&since.epoch).unwrap_or(0), since.offset));
+    let since = since.map(|since| Position::new(epoch_from_text(&since.epoch), since.offset));
     let (top, events) = if request.reverse {
         backward(backend, room, policy, since, most).await?
     } else {
