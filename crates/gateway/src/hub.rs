@@ -132,12 +132,8 @@ impl Hub {
         };
         let waiting = std::mem::take(waiting);
         let read = read.unwrap_or(now);
-        let later = continued(read, waiting)?;
-        let last = later
-            .last()
-            .and_then(|delivery| delivery.position)
-            .map_or(read.seq, |at| at.seq);
-        subscriber.stage = Stage::Live(last.max(read.seq));
+        let (last, later) = continued(read, waiting)?;
+        subscriber.stage = Stage::Live(last);
         Some((read, later))
     }
 
@@ -207,7 +203,12 @@ impl Subscriber {
     fn take(&mut self, delivery: &Arc<Delivery>, delivered: &mut Delivered) {
         match (&mut self.stage, delivery.position) {
             (Stage::Starting(waiting), Some(_)) => waiting.push(Arc::clone(delivery)),
-            (Stage::Starting(_), None) => {}
+            (Stage::Starting(waiting), None) => {
+                // Its own join among them: who asks for joins hears that, too.
+                if delivery.class == Class::Coming && self.wants_comings {
+                    waiting.push(Arc::clone(delivery));
+                }
+            }
             (Stage::Live(last), Some(position)) => {
                 if position.seq <= *last {
                     return;
@@ -249,21 +250,23 @@ impl Subscriber {
     }
 }
 
-/// Of what waited, what comes after the position that was read; `None` if there is a hole.
-fn continued(read: Position, waiting: Vec<Arc<Delivery>>) -> Option<Vec<Arc<Delivery>>> {
-    let mut next = read.seq + 1;
+/// Of what waited, what comes after the position that was read, and the last sequence of it all;
+/// `None` if there is a hole.
+fn continued(read: Position, waiting: Vec<Arc<Delivery>>) -> Option<(u64, Vec<Arc<Delivery>>)> {
+    let mut last = read.seq;
     let mut later = Vec::new();
     for delivery in waiting {
-        let seq = delivery.position.map_or(0, |position| position.seq);
-        if seq > next {
-            return None;
-        }
-        if seq == next {
-            next += 1;
-            later.push(delivery);
+        match delivery.position.map(|position| position.seq) {
+            None => later.push(delivery),
+            Some(seq) if seq > last + 1 => return None,
+            Some(seq) if seq == last + 1 => {
+                last = seq;
+                later.push(delivery);
+            }
+            Some(_) => {}
         }
     }
-    Some(later)
+    Some((last, later))
 }
 
 #[cfg(test)]
@@ -294,6 +297,19 @@ mod tests {
         Arc::new(Delivery::event(room, Kind::Channel, &event, Instant::now()))
     }
 
+    #[test]
+    fn what_has_no_position_keeps_its_place() {
+        let room = RoomId::new("lobby").unwrap();
+        let joined = Arc::new(Delivery::data(room, &Json::of(&"joined")));
+        let waiting = vec![delivery(2), Arc::clone(&joined), delivery(3), joined];
+        let (last, later) = continued(Position::new(1, 1), waiting).unwrap();
+        let places: Vec<_> = later
+            .iter()
+            .map(|one| one.position.map(|at| at.seq))
+            .collect();
+        assert_eq!((last, places), (3, vec![Some(2), None, Some(3), None]));
+    }
+
     proptest! {
         #[test]
         fn what_was_read_and_what_came_meanwhile_meet_without_a_hole(
@@ -304,8 +320,9 @@ mod tests {
             if count > 0 && first > read {
                 prop_assert!(later.is_none());
             } else {
-                let seqs: Vec<u64> =
-                    later.unwrap().iter().map(|one| one.position.unwrap().seq).collect();
+                let (last, later) = later.unwrap();
+                let seqs: Vec<u64> = later.iter().map(|one| one.position.unwrap().seq).collect();
+                prop_assert_eq!(last, seqs.last().copied().unwrap_or(read));
                 let newest = if count > 0 { first + count } else { 0 };
                 let expected: Vec<u64> = (read + 1..=newest).collect();
                 prop_assert_eq!(seqs, expected);
