@@ -199,7 +199,11 @@ async fn recovered(
     {
         Ok(Missed::Events(top, events)) => {
             let last = events.last().map_or(since.seq, |event| event.seq);
-            if last != top.position.seq || bytes(&events) > shard.backend.config.outbox_limit / 2 {
+            let whole = last == top.position.seq;
+            // The ring may hold more than the namespace promises, as long as the archiver is
+            // behind; nobody should come to rely on that.
+            let kept = archived || events.len() <= plan.policy.history_size as usize;
+            if !whole || !kept || bytes(&events) > shard.backend.config.outbox_limit / 2 {
                 return Ok(None);
             }
             let publications: Vec<Publication> = events

@@ -28,10 +28,11 @@ async fn subscribed(asked: &Asked, request: SubscribeRequest) -> Result<Started,
         .ok_or_else(|| Refusal::new(Code::Unauthorized, "connect first"))?;
     let access = access::to(&shard.backend, &caller, &room, &request.token).await?;
     let policy = access.policy;
-    let recoverable = request.recoverable || policy.force_recovery;
+    let keeps = policy.members_only || policy.history_size > 0;
+    let recoverable = keeps && (request.recoverable || policy.force_recovery);
     let since = request
         .recover
-        .then(|| Position::new(epoch_from_text(&request.epoch).unwrap_or(0), request.offset));
+        .then(|| Position::new(epoch_from_text(&request.epoch), request.offset));
     let rejects = request.flag & SubscribeRequest::REJECT_UNRECOVERED != 0;
     let plan = Plan {
         room: room.clone(),
