@@ -94,6 +94,9 @@ pub async fn run(
         };
         context.spawn_thread(format!("gateway-{index}"), move || thread.run(events))?;
     }
+    // The threads have their own: when they stop accepting, nobody does, and a proxy that tries is
+    // refused at once and asks another gateway, instead of waiting in this one's backlog.
+    drop(listener);
     context.part("listener").ready();
     drop(inlet.await);
     drop(keeper.await);
