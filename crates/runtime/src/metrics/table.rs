@@ -113,6 +113,11 @@ pub const VALUES: &[(&str, &[&str])] = &[
     ("chinwag_gateway_logins_total", &["ok", "wrong", "limited", "failed"]),
     ("chinwag_gateway_outbox_dropped_total", &["ephemeral"]),
     ("chinwag_gateway_recoveries_total", &["recovered", "unrecovered"]),
+    ("chinwag_gateway_refusals_total", &[
+        "address_limit", "api_key", "connection_limit", "draining", "handshake", "login_rate", "origin",
+        "password_queue", "subprotocol",
+    ]),
     ("chinwag_presence_transitions_total", &["online", "offline"]),
     ("chinwag_redis_errors_total", &["unavailable", "full", "need_epoch", "need_reconcile", "fenced", "corrupt", "refused"]),
+    ("chinwag_redis_reconnects_total", &["commands", "inlet", "reader"]),
 ];
