@@ -6,6 +6,7 @@
 //! statuses say that the request did not get as far. Without a key in the settings there is no
 //! such API. Options that cannot be honoured are refused, never ignored.
 
+mod batch;
 mod control;
 mod look;
 mod publish;
@@ -13,7 +14,7 @@ mod publish;
 use axum::Router;
 use axum::extract::{Path, Request, State};
 use axum::http::header::AUTHORIZATION;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use bytes::Bytes;
@@ -59,7 +60,9 @@ async fn serve(
     }
     match call(&http, &method, &data).await {
         Err(refusal) if refusal.code == Code::MethodNotFound => Err(refusal.into()),
-        outcome => Ok((StatusCode::OK, axum::Json(Reply::of(outcome))).into_response()),
+        // A batch has an error of its own for each of its commands.
+        Ok(replies) if method == "batch" => Ok(axum::Json(replies).into_response()),
+        outcome => Ok(axum::Json(Reply::of(outcome)).into_response()),
     }
 }
 
@@ -76,9 +79,10 @@ async fn call(http: &Http, method: &str, data: &Bytes) -> Result<Json, Refusal> 
         "subscribe" => answer(control::subscribe(backend, parse(data)?).await),
         "unsubscribe" => answer(control::unsubscribe(backend, parse(data)?).await),
         "disconnect" => answer(control::disconnect(backend, parse(data)?).await),
+        "batch" => answer(batch::batch(http, parse(data)?).await),
         // A room's log is what everybody can recover from: nobody empties it, and a Redis full
         // of rooms is not listed.
-        "history_remove" | "channels" | "refresh" | "batch" => {
+        "history_remove" | "channels" | "refresh" => {
             let message = format!("{method} is not available here");
             Err(Refusal::new(Code::NotAvailable, message))
         }
@@ -101,22 +105,26 @@ pub(crate) enum Reply<T> {
     /// It succeeded.
     Result(T),
     /// It did not.
-    Error {
-        /// The number of the code.
-        code: u32,
-        /// What the host may know.
-        message: String,
-    },
+    Error(Failed),
+}
+
+/// Why a request did not succeed.
+#[derive(Debug, Serialize)]
+pub(crate) struct Failed {
+    /// The number of the code.
+    code: u32,
+    /// What the host may know.
+    message: String,
 }
 
 impl<T> Reply<T> {
     fn of(outcome: Result<T, Refusal>) -> Self {
         match outcome {
             Ok(result) => Self::Result(result),
-            Err(refusal) => Self::Error {
+            Err(refusal) => Self::Error(Failed {
                 code: refusal.code.number(),
                 message: refusal.message,
-            },
+            }),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! `/v1/rooms/{room}/messages`, and how far one has read them.
 
+use std::time::Instant;
+
 use axum::Json;
 use axum::extract::State;
 use chinwag_protocol::id::MessageId;
@@ -29,8 +31,10 @@ pub(crate) async fn send(
     Body(Message { id, body }): Body<Message>,
 ) -> Answer<Json<SendResponse>> {
     let request = SendRequest { room, id, body };
-    let sent = message::send(&http.backend, &signed.caller, None, request).await?;
-    Ok(Json(sent))
+    let began = Instant::now();
+    let sent = message::send(&http.backend, &signed.caller, None, request).await;
+    metrics::histogram!("chinwag_gateway_append_seconds").record(began.elapsed());
+    Ok(Json(sent?))
 }
 
 #[derive(Deserialize)]

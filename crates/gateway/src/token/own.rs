@@ -71,7 +71,19 @@ impl fmt::Debug for Token {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// Whatever the text, it is a token that reads back, or none.
+        #[test]
+        fn any_text_is_a_token_or_none(text in "(cw1\\.)?\\PC*|cw1\\.[a-z.]{1,70}\\.[A-Za-z0-9_-]{42,44}") {
+            if let Some(token) = Token::parse(&text) {
+                prop_assert_eq!(token.text(), text);
+            }
+        }
+    }
 
     fn user(name: &str) -> UserId {
         UserId::new(name).unwrap()

@@ -7,6 +7,9 @@ use chinwag_protocol::id::{RoomId, UserId};
 use crate::backend::{Backend, refusal};
 use crate::config::Policy;
 
+/// The namespace of direct rooms.
+const DIRECT: &str = "dm";
+
 /// The right to read what happened in a room.
 pub(crate) struct Readable {
     pub room: RoomId,
@@ -14,16 +17,19 @@ pub(crate) struct Readable {
     pub begun: bool,
 }
 
-/// The policy of a room's namespace. A room of no namespace is one that does not exist.
-pub(crate) fn policy(backend: &Backend, room: &RoomId) -> Result<Policy, Refusal> {
+/// The policy of a room, if it is not plain from its name that the room is none of the user's
+/// business: a personal channel is its owner's, a direct room its two users'. Asking nobody about
+/// those, the answer takes as long whether they exist or not.
+pub(crate) fn policy(backend: &Backend, room: &RoomId, user: &UserId) -> Result<Policy, Refusal> {
+    let strange_owner = room
+        .personal_owner()
+        .is_some_and(|owner| owner != user.as_str());
+    let strange_pair = room.namespace() == DIRECT && peer(room, user).is_none();
+    if strange_owner || strange_pair {
+        return Err(Refusal::no_such_room());
+    }
     let policy = backend.config.namespaces.policy(room);
     policy.ok_or_else(Refusal::no_such_room)
-}
-
-/// Whether this is another user's personal channel, of which nobody else may know anything.
-pub(crate) fn is_anothers(room: &RoomId, user: &UserId) -> bool {
-    room.personal_owner()
-        .is_some_and(|owner| owner != user.as_str())
 }
 
 /// Finds out whether the user may read a room's history.
@@ -32,10 +38,7 @@ pub(crate) async fn readable(
     room: &RoomId,
     user: &UserId,
 ) -> Result<Readable, Refusal> {
-    let policy = policy(backend, room)?;
-    if is_anothers(room, user) {
-        return Err(Refusal::no_such_room());
-    }
+    let policy = policy(backend, room, user)?;
     let mut begun = true;
     if policy.members_only {
         let found = backend.store.membership(room, user).await;

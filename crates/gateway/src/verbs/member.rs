@@ -129,7 +129,7 @@ async fn change(
     user: &UserId,
     change: Change,
 ) -> Result<(), Refusal> {
-    access::policy(backend, room)?;
+    access::policy(backend, room, actor)?;
     let partition = backend.store.keys().of_room(room);
     let changed = backend
         .fenced(partition, || {
@@ -191,7 +191,7 @@ async fn members(
     room: &RoomId,
     me: &UserId,
 ) -> Result<Vec<(UserId, Membership)>, Refusal> {
-    let policy = access::policy(backend, room)?;
+    let policy = access::policy(backend, room, me)?;
     if !policy.members_only {
         return Err(Refusal::no_such_room());
     }

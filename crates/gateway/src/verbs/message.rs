@@ -91,14 +91,12 @@ fn draft(
             field: Some("body"),
         });
     }
-    let policy = access::policy(backend, &room)?;
-    if access::is_anothers(&room, user) {
-        return Err(Refusal::no_such_room());
-    }
+    let policy = access::policy(backend, &room, user)?;
     if !policy.members_only && (!policy.publish || policy.token_required) {
         let message = "this channel is not for writing";
         return Err(Refusal::new(Code::PermissionDenied, message));
     }
+    metrics::counter!("chinwag_gateway_messages_in_total").increment(1);
     let sender = Some(user.clone());
     let content = Content::Message { body };
     Ok(Draft::new(

@@ -50,6 +50,7 @@ pub async fn mark(
     let user = caller.user()?;
     let seq = request::sequence("seq", request.seq, 0)?;
     let room = request.room;
+    access::policy(backend, &room, user)?;
     let cursor = backend.store.mark_read(&room, user, seq).await;
     let Some(cursor) = cursor.map_err(|error| refusal(&error))? else {
         access::unbegun_peer(backend, &room, user).await?;

@@ -79,7 +79,7 @@ pub(crate) async fn one(
     user: &UserId,
     room: &RoomId,
 ) -> Result<RoomView, Refusal> {
-    let policy = access::policy(backend, room)?;
+    let policy = access::policy(backend, room, user)?;
     let found = backend.store.overviews(std::slice::from_ref(room), user);
     let found = found.await.map_err(|error| refusal(&error))?;
     let found = found.into_iter().flatten().next();

@@ -297,6 +297,26 @@ async fn nothing_of_it_without_the_key() {
 }
 
 #[tokio::test]
+async fn a_batch_answers_for_each_command() {
+    let server = Server::start().await;
+    let commands = json!([
+        {"publish": {"channel": "news", "data": 1}},
+        {"publish": {"channel": "nowhere:x", "data": 1}},
+        {"presence_stats": {"channel": "news"}},
+        {"batch": {"commands": []}},
+    ]);
+    for parallel in [false, true] {
+        let request = json!({"commands": commands, "parallel": parallel});
+        let replies = server.api("batch", request).await["replies"].clone();
+        assert_eq!(replies[0]["publish"]["epoch"], "1");
+        assert_eq!(replies[1]["error"]["code"], 102);
+        let nobody = json!({"num_clients": 0, "num_users": 0});
+        assert_eq!(replies[2]["presence_stats"], nobody);
+        assert_eq!(replies[3]["error"]["code"], 107);
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_kept_is_heard_only() {
     let server = Server::start().await;
     let room = RoomId::new("news").unwrap();
