@@ -62,7 +62,12 @@ redis.register_function('append_@V@', function(keys, args)
           if seq % 16 == 0 then
             -- What is not archived yet stays, so that ring and archive always meet.
             local archived = tonumber(redis.call('HGET', room_key, 'a') or '0')
-            redis.call('LTRIM', history, -math.max(size, seq - archived), -1)
+            local keep = math.max(size, seq - archived)
+            if keep > 0 then
+              redis.call('LTRIM', history, -keep, -1)
+            else
+              redis.call('DEL', history)
+            end
           end
           answer(1, seq, epoch, time, messages)
         end

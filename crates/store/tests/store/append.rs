@@ -75,6 +75,24 @@ async fn what_is_appended_is_heard_and_found_by_a_reader() {
 }
 
 #[tokio::test]
+async fn a_channel_without_history_keeps_no_ring() {
+    let (_redis, store) = store().await;
+    let room = room("lobby");
+    let rules = chinwag_store::append::Rules {
+        history_size: 0,
+        ..CHANNEL
+    };
+    for number in 1..=16 {
+        if number == 16 {
+            // The archiver is ahead of the batch that is under way.
+            store.mark_archived(&[(room.clone(), 16)]).await.unwrap();
+        }
+        append(&store, says(&room, rules, "ann", "", "x"), (0, 0)).await;
+    }
+    assert!(store.ring(&room, 1, 16).await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn the_ring_keeps_what_is_not_archived() {
     let (_redis, store) = store().await;
     let room = room("lobby");
