@@ -47,7 +47,9 @@ async fn subscribed(asked: &Asked, request: SubscribeRequest) -> Result<Started,
     let mut prepared = subscription::prepare(shard, connection, vec![plan]).await;
     let missing = || Refusal::new(Code::Internal, "internal error");
     let prepared = prepared.pop().ok_or_else(missing)?.1?;
-    let started = subscription::start(shard, connection, prepared)?;
+    let mut started = subscription::start(shard, connection, prepared)?;
+    // Every subscription is watched for holes; who asks is told so.
+    started.result.positioned |= request.positioned;
     if rejects && since.is_some() && !started.result.recovered {
         subscription::end(shard, connection, &room);
         let message = "what was missed since this position cannot be given whole";
