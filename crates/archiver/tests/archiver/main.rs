@@ -9,6 +9,7 @@
 
 mod archive;
 mod gate;
+mod speed;
 mod stage;
 #[path = "../../../worker/tests/worker/support.rs"]
 mod support;

@@ -70,7 +70,7 @@ impl Stage {
             let store = Store::connect(redis).await.unwrap();
             let config = Config {
                 lease: Duration::from_secs(1),
-                batch: 50,
+                batch: 500,
             };
             let done = chinwag_archiver::run(config, store, archive, context);
             done.await.unwrap();
