@@ -80,6 +80,17 @@ impl Store {
             .collect()
     }
 
+    /// How many entries wait in a partition's list.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn presence_waiting(&self, partition: Partition) -> Result<u64> {
+        let mut command = redis::cmd("LLEN");
+        command.arg(self.keys.presence(partition));
+        let answer = self.link.query("presence_waiting", &command).await?;
+        value::number("presence", &answer)
+    }
+
     /// Removes the first `count` entries, which are done. Says how many remain.
     ///
     /// # Errors
