@@ -108,6 +108,13 @@ def runbook():
         for part in ("**Means.**", "**Users notice.**", "**Do.**"):
             if part not in text:
                 yield f"runbook.md: {name} lacks {part}"
+    titles = {panel["title"] for panel in panels(json.loads(read("grafana/dashboards/chinwag.json"))["panels"])}
+    for named in re.findall(r"(?<!\*)\*([A-Z][^*]+)\*(?!\*)", "".join(sections)):
+        if named not in titles:
+            yield f"runbook.md: there is no panel {named}"
+    for named in re.findall(r'(?<!summary: )"([A-Z][\w ]+)"', "".join(alert_texts().values())):
+        if named not in titles:
+            yield f"alerts.yml: there is no panel {named}"
     anchors = {name.lower() for name in texts}
     for link in re.findall(r"\]\(#([\w-]+)\)", "".join(texts.values())):
         if link not in anchors:

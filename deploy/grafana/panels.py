@@ -139,7 +139,7 @@ def worker(role, does):
     mine = f'role="{role}"'
     return [
         lines(
-            f"Lag of {role}, by partition",
+            f"Lag of {role}",
             f"Age of the oldest log entry that {does}, a line for each partition. One high line: that partition's worker stumbles. "
             "All of them: too few workers, or what they write to is slow.",
             (highest("chinwag_worker_lag_seconds", "partition", mine), "{{partition}}"),
@@ -294,9 +294,10 @@ REDIS = [
     lines("Memory", "Used memory and its limit. At the limit messages are refused.",
           (highest("chinwag_redis_used_memory_bytes"), "used"),
           (highest("chinwag_redis_maxmemory_bytes"), "maxmemory"), unit="bytes"),
-    lines("Command time", "Round trips by command, at the chosen quantile. All of them high: Redis's one core, its disk or the network.",
-          (quantile("chinwag_redis_command_seconds", "command"), "{{command}}"), unit="s"),
-    lines("Commands", "A second, by command.", (rate("chinwag_redis_command_seconds_count", "command"), "{{command}}"), unit="cps", stacked=True),
+    lines("Round trips", "By command or function, at the chosen quantile, without the reads of the log, which wait for what comes. All of them "
+          "high: Redis's one core, its disk or the network.",
+          (quantile("chinwag_redis_command_seconds", "command", 'command!="xread"'), "{{command}}"), unit="s"),
+    lines("Commands to Redis", "A second, by command or function.", (rate("chinwag_redis_command_seconds_count", "command"), "{{command}}"), unit="cps", stacked=True),
     lines("Reconnects", "Connections made anew after a loss, by what they are for.",
           (rate("chinwag_redis_reconnects_total", "connection"), "{{connection}}"), unit="cps"),
     lines("Errors", "By kind.", (rate("chinwag_redis_errors_total", "kind"), "{{kind}}"), unit="cps"),
