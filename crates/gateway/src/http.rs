@@ -1,7 +1,7 @@
 //! The same verbs over HTTP, for programs that need no socket, and what a socket cannot do:
 //! accounts and sessions. And the page.
 //!
-//! Each file holds one resource. A handler takes its authority as an argument, [`caller::Signed`],
+//! Each file holds one resource. A handler takes its authority as an argument, `Signed`,
 //! and gives an answer or a [`failure::Failure`]; what that looks like is written in one place.
 
 pub mod address;

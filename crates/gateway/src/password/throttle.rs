@@ -25,8 +25,14 @@ pub(super) struct Rate {
 /// Counts attempts by key.
 pub(super) struct Throttle<K> {
     rate: Rate,
+    known: Mutex<Known<K>>,
+}
+
+struct Known<K> {
     /// When each key will have everything back.
-    whole: Mutex<HashMap<K, Instant>>,
+    whole: HashMap<K, Instant>,
+    /// When it is worth looking again for keys to forget: looking takes as long as there are keys.
+    next_sweep: Option<Instant>,
 }
 
 /// Where somebody comes from: an IPv4 address, or the /64 of an IPv6 one, which is one household.
@@ -44,39 +50,47 @@ impl Address {
 
 impl<K: Eq + Hash + Clone> Throttle<K> {
     pub fn new(rate: Rate) -> Self {
-        let whole = Mutex::default();
-        Self { rate, whole }
+        let known = Known {
+            whole: HashMap::new(),
+            next_sweep: None,
+        };
+        Self {
+            rate,
+            known: Mutex::new(known),
+        }
     }
 
     /// Takes one attempt, or says how long to wait for the next.
     pub fn charge(&self, key: &K, now: Instant) -> Result<(), Duration> {
-        let mut whole = self.lock();
-        if whole.len() >= KEYS_MOST && !whole.contains_key(key) {
-            whole.retain(|_, whole| *whole > now);
-            if whole.len() >= KEYS_MOST {
+        let mut known = self.lock();
+        if known.whole.len() >= KEYS_MOST && !known.whole.contains_key(key) {
+            if known.next_sweep.is_none_or(|next| next <= now) {
+                known.whole.retain(|_, whole| *whole > now);
+                known.next_sweep = Some(now + self.rate.every);
+            }
+            if known.whole.len() >= KEYS_MOST {
                 return Err(self.rate.every);
             }
         }
-        let since = whole.get(key).copied().unwrap_or(now).max(now);
+        let since = known.whole.get(key).copied().unwrap_or(now).max(now);
         let next = since + self.rate.every;
         let allowed = now + self.rate.every * self.rate.burst;
         if next > allowed {
             return Err(next - allowed);
         }
-        whole.insert(key.clone(), next);
+        known.whole.insert(key.clone(), next);
         Ok(())
     }
 
     /// Gives one attempt back.
     pub fn give_back(&self, key: &K) {
-        let mut whole = self.lock();
-        if let Some(whole) = whole.get_mut(key) {
+        if let Some(whole) = self.lock().whole.get_mut(key) {
             *whole = whole.checked_sub(self.rate.every).unwrap_or(*whole);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<K, Instant>> {
-        self.whole.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Known<K>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -126,7 +140,7 @@ mod tests {
         assert!(throttle.charge(&0, start).is_ok(), "a known key goes on");
         let later = start + Duration::from_secs(30);
         assert_eq!(throttle.charge(&KEYS_MOST, later), Ok(()));
-        assert_eq!(throttle.lock().len(), 1);
+        assert_eq!(throttle.lock().whole.len(), 1);
     }
 
     #[test]
