@@ -81,16 +81,32 @@ impl<'a> Parts<'a> {
         if let (Some(listener), Some(archive)) = (listener, &archive) {
             self.gateway(listener, store.clone(), Arc::clone(archive))?;
         }
-        if let (Role::Up | Role::Archiver, Some(archive)) = (settings.role, archive) {
-            let config = wire::archiver(settings.keys());
-            let context = self.worker("archiver");
+        if let Role::Up | Role::Presence = settings.role {
+            let config = wire::presence(settings.keys());
+            let context = self.worker("presence");
+            let run = chinwag_presence::run(config, store.clone(), context.clone());
+            launch(&context, "lists", run);
+        }
+        self.workers(&store, archive);
+        Ok(())
+    }
+
+    /// Starts the workers of the role, each with its settings and a context of its own.
+    fn workers(&mut self, store: &Store, archive: Option<Arc<dyn Archive>>) {
+        let (role, keys) = (self.settings.role, self.settings.keys());
+        if let Role::Up | Role::Presence = role {
+            let (config, context) = (wire::presence(keys), self.worker("presence"));
             launch(
                 &context,
-                "log",
-                chinwag_archiver::run(config, store, archive, context.clone()),
+                "redis",
+                chinwag_presence::run(config, store.clone(), context.clone()),
             );
         }
-        Ok(())
+        if let (Role::Up | Role::Archiver, Some(archive)) = (role, archive) {
+            let (config, context) = (wire::archiver(keys), self.worker("archiver"));
+            let run = chinwag_archiver::run(config, store.clone(), archive, context.clone());
+            launch(&context, "log", run);
+        }
     }
 
     fn worker(&mut self, role: &'static str) -> Context {

@@ -60,7 +60,8 @@ const UP: &[Role] = &[Role::Up];
 const GATEWAY: &[Role] = &[Role::Up, Role::Gateway];
 const ARCHIVE: &[Role] = &[Role::Up, Role::Gateway, Role::Archiver];
 const WORKERS: &[Role] = &[Role::Up, Role::Fanout, Role::Presence, Role::Archiver];
-const PRESENCE: &[Role] = &[Role::Up, Role::Gateway, Role::Presence];
+const LOG_WORKERS: &[Role] = &[Role::Up, Role::Fanout, Role::Archiver];
+const PRESENCE: &[Role] = &[Role::Up, Role::Presence];
 
 const REDIS: Kind = Url(&["redis", "redis+unix", "unix"]);
 const SQL: Kind = Url(&["sqlite", "postgres", "postgresql"]);
@@ -128,9 +129,10 @@ pub const KEYS: &[Row] = &[
     row(GATEWAY, "api.key", SECRET, "", "The key of the server API under /api. Empty: there is no server API."),
     row(GATEWAY, "api.key_file", Path, "", "A file that holds api.key."),
 
-    row(WORKERS, "worker.lease_ms", Integer(500, 60_000), "5000", "How long a worker that has gone silent keeps its partitions."),
-    row(WORKERS, "worker.batch", Integer(1, 5_000), "500", "Most log entries done at once."),
-    row(PRESENCE, "presence.lease_ms", Integer(1_000, 120_000), "15000", "How long the sessions of a gateway that has gone silent count as online."),
+    row(WORKERS, "worker.lease_ms", Integer(500, 60_000), "5000", "How long a worker that has gone silent keeps its partitions; others take them over within a fifth of it more."),
+    row(LOG_WORKERS, "worker.batch", Integer(1, 5_000), "500", "Most log entries done at once."),
+    row(GATEWAY, "presence.lease_ms", Integer(1_000, 120_000), "15000", "How long the sessions of a gateway that has gone silent count as online."),
+    row(PRESENCE, "presence.interval_ms", Integer(100, 10_000), "1000", "How long changes of presence gather before rooms are told, and how often gateways that died are looked for."),
 
     row(ALL, "log.format", Choice(&["auto", "json", "human"]), "auto", "How log lines look; `auto` is human on a terminal and json otherwise."),
     row(ALL, "log.level", Filter, "info", "Which log lines are written; also directives such as info,chinwag_gateway=debug."),
