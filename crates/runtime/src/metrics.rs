@@ -16,10 +16,10 @@ use crate::process::Process;
 
 pub use table::METRICS;
 
-/// From 100 microseconds to half a minute. 20 s tells ghosts beyond presence's bound of 17 s.
+/// From 100 microseconds to half a minute.
 pub const SECONDS: &[f64] = &[
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
-    5.0, 10.0, 20.0, 30.0,
+    5.0, 10.0, 30.0,
 ];
 
 /// Powers of two, for counts and sizes.

@@ -78,11 +78,11 @@ pub const METRICS: &[Metric] = &[
     metric(Fanout, "chinwag_fanout_notices_total", Counter, &[], "Notices published to members who are online but not subscribed"),
     metric(Fanout, "chinwag_fanout_activity_updates_total", Counter, &[], "Moves in the room lists of members"),
 
-    metric(Presence, "chinwag_presence_online_users", Gauge, &[], "Users with at least one live session"),
+    metric(Presence, "chinwag_presence_online_users", Gauge, &[], "Users with at least one live session, in this worker's share"),
     metric(Presence, "chinwag_presence_transitions_total", Counter, &["to"], "Changes of users' states"),
-    metric(Presence, "chinwag_presence_queue_depth", Gauge, &[], "Transitions waiting to be taken in"),
+    metric(Presence, "chinwag_presence_queue_depth", Gauge, &[], "Users to be looked at, in this worker's share"),
     metric(Presence, "chinwag_presence_sweeps_total", Counter, &[], "Sessions of dead gateways swept away, by gateway"),
-    metric(Presence, "chinwag_presence_ghost_seconds", Seconds, &[], "How long sessions of a dead gateway counted as online after its last renewal"),
+    metric(Presence, "chinwag_presence_ghost_seconds", Seconds, &[], "How long sessions of a dead gateway counted as online beyond its lease"),
     metric(Presence, "chinwag_presence_digests_total", Counter, &[], "Presence digests published to rooms"),
 
     metric(Redis, "chinwag_redis_command_seconds", Seconds, &["command"], "Round trip of a command to Redis"),
