@@ -134,8 +134,8 @@ def table(title, description, query, hidden, width=8):
     return made
 
 
-def worker(role, does):
-    """The same six questions for each kind of worker."""
+def reader(role, does):
+    """How far a worker is on its way through the log."""
     mine = f'role="{role}"'
     return [
         lines(
@@ -159,6 +159,25 @@ def worker(role, does):
             stacked=True,
         ),
         lines(
+            f"Batch size of {role}",
+            "Entries in one batch. Ones are an idle system; batches at their limit mean that the worker catches up.",
+            (mean("chinwag_worker_batch_size", "", mine), "mean"),
+            (quantile("chinwag_worker_batch_size", "", mine), "at $quantile"),
+        ),
+        lines(
+            f"Unreadable to {role}",
+            "Log entries that cannot be read. Anything but zero is an alarm; the worker's log has their places.",
+            (rate("chinwag_worker_unreadable_entries_total", "", mine), "entries"),
+            unit="cps",
+        ),
+    ]
+
+
+def owner(role):
+    """How a worker fares with its partitions."""
+    mine = f'role="{role}"'
+    return [
+        lines(
             f"Partitions of {role}",
             "By process. The sum must be the number of partitions (64 unless chosen otherwise); a dip is a takeover.",
             (total("chinwag_worker_partitions", "instance", mine), "{{instance}}"),
@@ -172,18 +191,10 @@ def worker(role, does):
             unit="s",
         ),
         lines(
-            f"Batch size of {role}",
-            "Entries in one batch. Ones are an idle system; batches at their limit mean that the worker catches up.",
-            (mean("chinwag_worker_batch_size", "", mine), "mean"),
-            (quantile("chinwag_worker_batch_size", "", mine), "at $quantile"),
-        ),
-        lines(
             f"Takeovers and errors of {role}",
-            "Partitions that changed hands, batches that failed and are tried again, and entries that cannot be read. All are zero "
-            "on a quiet day.",
+            "Partitions that changed hands, and batches that failed and are tried again. Both are zero on a quiet day.",
             (rate("chinwag_worker_takeovers_total", "", mine), "takeovers"),
             (rate("chinwag_worker_errors_total", "", mine), "errors"),
-            (rate("chinwag_worker_unreadable_entries_total", "", mine), "unreadable"),
             unit="cps",
         ),
     ]
@@ -191,7 +202,7 @@ def worker(role, does):
 
 OVERVIEW = [
     stat("Connections", "Open client connections, over all gateways.", total("chinwag_gateway_connections")),
-    stat("Online users", "Users with at least one live session, whatever number of devices.", highest("chinwag_presence_online_users")),
+    stat("Online users", "Users with at least one live session, whatever number of devices.", total("chinwag_presence_online_users")),
     stat("Messages in", "Messages and publications taken from clients, a second.", rate("chinwag_gateway_messages_in_total"), "cps"),
     stat("Deliveries", "Publications handed to sockets, a second.", rate("chinwag_gateway_deliveries_total"), "cps"),
     stat(
@@ -304,24 +315,25 @@ REDIS = [
     lines("Clients", "Connections that Redis has, those of others included.", (highest("chinwag_redis_connected_clients"), "clients")),
 ]
 
-FANOUT = worker("fanout", "is not fanned out") + [
+FANOUT = reader("fanout", "is not fanned out") + owner("fanout") + [
     lines("Notices", "Published to members who are online but not subscribed to the room.", (rate("chinwag_fanout_notices_total"), "notices"), unit="cps"),
     lines("Room list moves", "Moves of a room to the top of a member's list.", (rate("chinwag_fanout_activity_updates_total"), "moves"), unit="cps"),
 ]
 
-PRESENCE = worker("presence", "presence has not taken in") + [
-    lines("Online", "Users with at least one live session.", (highest("chinwag_presence_online_users"), "online")),
+PRESENCE = [
+    lines("Online", "Users with at least one live session.", (total("chinwag_presence_online_users", "instance"), "{{instance}}"), stacked=True),
     lines("Transitions", "Changes of users' states, by the new one.", (rate("chinwag_presence_transitions_total", "to"), "{{to}}"), unit="cps"),
-    lines("Transitions waiting", "To be taken in by the presence workers. A storm of reconnects shows here and drains by itself.",
-          (highest("chinwag_presence_queue_depth"), "waiting")),
+    lines("Users to be looked at", "By worker. It is their lag: a storm of reconnects shows here and drains by itself.",
+          (total("chinwag_presence_queue_depth", "instance"), "{{instance}}"), stacked=True),
     lines("Sweeps and digests", "Dead gateways whose sessions were swept away, and presence digests published to rooms.",
           (rate("chinwag_presence_sweeps_total"), "sweeps"),
           (rate("chinwag_presence_digests_total"), "digests"), unit="cps"),
-    lines("Ghosts", "How long sessions of a dead gateway still counted as online. The promise is 17 s. Empty while no gateway dies.",
+    lines("Ghosts", "How long sessions of a dead gateway counted as online beyond its lease of 15 s. The promise is 2 s. Empty while no "
+          "gateway dies.",
           (quantile("chinwag_presence_ghost_seconds"), "at $quantile"), unit="s"),
-]
+] + owner("presence")
 
-ARCHIVE = worker("archiver", "is not archived") + [
+ARCHIVE = reader("archiver", "is not archived") + owner("archiver") + [
     lines("Oldest not archived", "Its age. Until it is archived, a message lives in Redis alone.",
           (highest("chinwag_archive_lag_seconds"), "age"), unit="s"),
     lines("Rows and trimming", "Events committed to the archive, and log entries trimmed behind them. In the long run they are equal.",
