@@ -81,12 +81,6 @@ impl<'a> Parts<'a> {
         if let (Some(listener), Some(archive)) = (listener, &archive) {
             self.gateway(listener, store.clone(), Arc::clone(archive))?;
         }
-        if let Role::Up | Role::Presence = settings.role {
-            let config = wire::presence(settings.keys());
-            let context = self.worker("presence");
-            let run = chinwag_presence::run(config, store.clone(), context.clone());
-            launch(&context, "lists", run);
-        }
         self.workers(&store, archive);
         Ok(())
     }
@@ -96,11 +90,8 @@ impl<'a> Parts<'a> {
         let (role, keys) = (self.settings.role, self.settings.keys());
         if let Role::Up | Role::Presence = role {
             let (config, context) = (wire::presence(keys), self.worker("presence"));
-            launch(
-                &context,
-                "redis",
-                chinwag_presence::run(config, store.clone(), context.clone()),
-            );
+            let run = chinwag_presence::run(config, store.clone(), context.clone());
+            launch(&context, "ownership", run);
         }
         if let (Role::Up | Role::Archiver, Some(archive)) = (role, archive) {
             let (config, context) = (wire::archiver(keys), self.worker("archiver"));

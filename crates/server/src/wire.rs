@@ -64,14 +64,6 @@ pub fn archiver(keys: Keys<'_>) -> chinwag_archiver::Config {
 pub fn presence(keys: Keys<'_>) -> chinwag_presence::Config {
     chinwag_presence::Config {
         lease: keys.milliseconds("worker.lease_ms"),
-        ..chinwag_presence::Config::default()
-    }
-}
-
-/// What a presence worker is told.
-pub fn presence(keys: Keys<'_>) -> chinwag_presence::Config {
-    chinwag_presence::Config {
-        lease: keys.milliseconds("worker.lease_ms"),
         interval: keys.milliseconds("presence.interval_ms"),
     }
 }
