@@ -22,6 +22,7 @@ pub(crate) async fn subscribe(asked: Asked, request: SubscribeRequest) {
 
 async fn subscribed(asked: &Asked, request: SubscribeRequest) -> Result<Started, Refusal> {
     let (shard, connection) = (&asked.shard, &asked.connection);
+    only_streams(&request)?;
     let room = channel_named(&request.channel)?;
     let caller = connection
         .caller()
@@ -56,6 +57,17 @@ async fn subscribed(asked: &Asked, request: SubscribeRequest) -> Result<Started,
         return Err(Refusal::new(Code::UnrecoverablePosition, message));
     }
     Ok(started)
+}
+
+/// Refuses what would change which publications a subscriber gets. (Delta compression is another
+/// matter: a server that does not offer it sends data whole.)
+fn only_streams(request: &SubscribeRequest) -> Result<(), Refusal> {
+    let message = match (request.kind, request.tf.is_empty()) {
+        (0, true) => return Ok(()),
+        (0, false) => "subscribe.tf: filters by tags are not available here",
+        _ => "subscribe.type: only streams (0) are available here",
+    };
+    Err(Refusal::new(Code::NotAvailable, message))
 }
 
 pub(crate) fn unsubscribe(asked: &Asked, request: &UnsubscribeRequest) {
