@@ -61,7 +61,7 @@ fn javascript(encoding: &str) {
         run(Command::new("npm").args(arguments).current_dir(&folder));
     });
     // Most of a test is waiting, so the files go side by side even on a small machine.
-    let arguments = ["--test", "--test-concurrency=8"];
+    let arguments = ["--test", "--test-concurrency=8", "--test-reporter=spec"];
     system(encoding).run(Command::new("node").args(arguments).current_dir(folder));
 }
 

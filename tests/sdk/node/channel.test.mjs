@@ -5,7 +5,8 @@ import { describe, test } from 'node:test';
 import WebSocket from 'ws';
 
 import {
-  encoding, otherSocket, packed, refusal, rpc, subscribe, subscribed, unique, unpacked, user,
+  encoding, eventually, otherSocket, packed, refusal, rpc, subscribe, subscribed, unique, unpacked,
+  user,
 } from './harness.mjs';
 
 const numbers = (from, to) => Array.from({ length: to - from + 1 }, (_, at) => from + at);
@@ -85,8 +86,10 @@ describe('channels', { concurrency: true }, () => {
     assert.deepEqual([connection, id], [bob.connection, bob.id]);
     assert.deepEqual(await subscription.presenceStats(), { numClients: 2, numUsers: 2 });
     bob.client.disconnect();
-    while ((await ann.client.presenceStats(channel)).numClients > 1);
-    assert.deepEqual(Object.keys((await ann.client.presence(channel)).clients), [ann.connection]);
+    await eventually(async () => {
+      const present = Object.keys((await ann.client.presence(channel)).clients);
+      assert.deepEqual(present, [ann.connection]);
+    });
   });
 
   test('joins and leaves are told to those who asked', async (t) => {
@@ -148,6 +151,14 @@ describe('channels', { concurrency: true }, () => {
     assert.deepEqual(new Uint8Array(publications[0].data), bytes);
     const notJson = Uint8Array.from([0, 159, 146, 150]);
     assert.equal(await refusal(subscription.publish(notJson)), 107);
+  });
+
+  test('who could take differences is sent data whole', async (t) => {
+    const ann = await user(t, 'ann');
+    const { subscription, heard } = await subscribed(ann, unique('lobby'), { delta: 'fossil' });
+    for (const n of [1, 2, 3]) await subscription.publish(packed({ same: 'x'.repeat(500), n }));
+    const all = await heard.many('publication', 3);
+    assert.deepEqual(all.map(({ data }) => unpacked(data).n), [1, 2, 3]);
   });
 
   test('a message without an answer changes nothing', async (t) => {

@@ -53,7 +53,11 @@ describe('chat', { concurrency: true }, () => {
     assert.deepEqual(texts(await rpc(ann, 'message.page', before)), ['4', '5', '6']);
     const after = { room: room.id, limit: 2, after: first.seq };
     assert.deepEqual(texts(await rpc(ann, 'message.page', after)), ['1', '2']);
-    assert.equal(ann.heard.rest('publication').filter(event(room.id, 'message')).length, 10);
+    for (const text of ['once', ...'123456789']) {
+      const { data } = await ann.heard.next('publication', event(room.id, 'message'));
+      assert.equal(unpacked(data).body.text, text);
+    }
+    assert.deepEqual(ann.heard.rest('publication').filter(event(room.id, 'message')), []);
   });
 
   test('publishing into a room is sending a message', async (t) => {

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 
-import { client, jwt, register, rpc, seconds, unique, user } from './harness.mjs';
+import { client, eventually, jwt, register, rpc, seconds, unique, user } from './harness.mjs';
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
@@ -18,7 +18,9 @@ describe('connecting', { concurrency: true }, () => {
     const personal = await ann.heard.next('subscribed');
     assert.equal(personal.channel, `#${name}`);
     assert.equal(personal.recoverable, true);
-    assert.equal((await rpc(ann, 'user.get', { user: name })).user.online, true);
+    await eventually(async () => {
+      assert.equal((await rpc(ann, 'user.get', { user: name })).user.online, true);
+    });
   });
 
   test('with a token of a host that has users of its own', async (t) => {

@@ -4,6 +4,7 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
+import { setTimeout as wait } from 'node:timers/promises';
 import WebSocket from 'ws';
 
 function setting(name, otherwise) {
@@ -182,6 +183,17 @@ export async function refusal(promise) {
     return error.code;
   }
   throw new Error('not refused');
+}
+
+/** Checks again until it holds. */
+export async function eventually(check) {
+  for (const deadline = Date.now() + PATIENCE; ; await wait(50)) {
+    try {
+      return await check();
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+    }
+  }
 }
 
 /** A TCP proxy before gateways, whose connections can be cut and held off. */

@@ -5,7 +5,7 @@ import { describe, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 
 import {
-  jwt, packed, refusal, rpc, seconds, subscribe, subscribed, unique, unpacked, user,
+  Heard, jwt, packed, refusal, rpc, seconds, subscribe, subscribed, unique, unpacked, user,
 } from './harness.mjs';
 
 /** Subscribing to a channel ends with this code. */
@@ -66,6 +66,23 @@ describe('permissions', { concurrency: true }, () => {
     assert.equal(await refusal(ann.client.rpc('no.such', packed({}))), 108);
     assert.equal(await refusal(rpc(ann, 'room.create', { name: '' })), 107);
     assert.equal(await refusal(rpc(ann, 'room.create', { name: 'a', colour: 'red' })), 107);
+  });
+
+  test('subscriptions that are more than a stream are refused', async (t) => {
+    const ann = await user(t, 'ann');
+    const filter = { key: 'colour', cmp: 'eq', val: 'red' };
+    await refused(ann, unique('lobby'), 108, { tagsFilter: filter });
+    for (const make of ['newMapSubscription', 'newSharedPollSubscription']) {
+      const subscription = ann.client[make](unique('lobby'), {});
+      const heard = new Heard(subscription, ['unsubscribed']);
+      subscription.subscribe();
+      assert.equal((await heard.next('unsubscribed')).code, 108);
+    }
+  });
+
+  test('what the server subscribed cannot be subscribed again', async (t) => {
+    const ann = await user(t, 'ann');
+    await refused(ann, `#${ann.id}`, 105);
   });
 
   test('data that is too large is refused and the connection goes on', async (t) => {
