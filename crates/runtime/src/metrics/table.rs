@@ -77,6 +77,7 @@ pub const METRICS: &[Metric] = &[
 
     metric(Fanout, "chinwag_fanout_notices_total", Counter, &[], "Notices published to members who are online but not subscribed"),
     metric(Fanout, "chinwag_fanout_activity_updates_total", Counter, &[], "Moves in the room lists of members"),
+    metric(Fanout, "chinwag_fanout_cached_members", Gauge, &[], "Members of rooms that are remembered, and the rooms"),
 
     metric(Presence, "chinwag_presence_online_users", Gauge, &[], "Users with at least one live session, in this worker's share"),
     metric(Presence, "chinwag_presence_transitions_total", Counter, &["to"], "Changes of users' states"),

@@ -15,7 +15,7 @@ use chinwag_protocol::json::Json;
 use chinwag_runtime::Context;
 use chinwag_store::append::{Appended, Draft, Receipt, Rules};
 use chinwag_store::room::NewRoom;
-use chinwag_store::{Config, Error, Store};
+use chinwag_store::{Config, Error, Partition, Store};
 use chinwag_tests::redis::Redis;
 
 pub const PARTITIONS: u16 = 8;
@@ -93,6 +93,21 @@ impl Worker {
         done.expect("it does not stop").expect("it panicked");
     }
 
+    /// Waits until its role has done all that is in the logs, and stops it.
+    pub async fn stop_when_done(self, store: &Store, role: &str) {
+        until("all is done", async || {
+            let mut left = 0;
+            for partition in (0..PARTITIONS).map(Partition) {
+                let mark = store.mark(partition, role).await.unwrap();
+                let backlog = store.backlog(role, &[(partition, mark)]).await.unwrap();
+                left += backlog[0].behind;
+            }
+            left == 0
+        })
+        .await;
+        self.stop().await;
+    }
+
     /// What `/ready` says.
     pub fn readiness(&self) -> chinwag_runtime::health::Readiness {
         self.context.health().readiness()
@@ -143,6 +158,14 @@ pub fn room_in(store: &Store, partition: u16) -> RoomId {
         .unwrap()
 }
 
+fn rules(members_only: bool) -> Rules {
+    Rules {
+        members_only,
+        history_size: 50,
+        history_seconds: 0,
+    }
+}
+
 /// Whoever is asked to allocate epochs and knows what is archived; nothing, without an archive.
 pub trait Authority {
     /// A new epoch for a partition.
@@ -189,12 +212,23 @@ impl<A: Authority> Writer<A> {
         self.send(room, true, who, id).await
     }
 
+    /// Publishes into a channel.
+    pub async fn publish(&self, room: &RoomId, who: &str) -> Receipt {
+        let data = Json::of("news");
+        let content = Content::Publication { data };
+        let draft = Draft::new(
+            room.clone(),
+            rules(false),
+            Some(user(who)),
+            None,
+            None,
+            &content,
+        );
+        self.append(&draft).await
+    }
+
     async fn send(&self, room: &RoomId, members_only: bool, who: &str, id: &str) -> Receipt {
-        let rules = Rules {
-            members_only,
-            history_size: 50,
-            history_seconds: 0,
-        };
+        let rules = rules(members_only);
         let content = Content::Message {
             body: Json::of(&format!("says {id}")),
         };
@@ -229,7 +263,7 @@ impl<A: Authority> Writer<A> {
     async fn repair(&self, partition: u16, error: Error) {
         match error {
             Error::NeedEpoch { run_id } => {
-                let partition = chinwag_store::Partition(partition);
+                let partition = Partition(partition);
                 let above = self.store.epoch(partition).await.unwrap();
                 let epoch = self.authority.epoch(partition.0, &run_id, above).await;
                 match self.store.install_epoch(partition, epoch, &run_id).await {

@@ -1,0 +1,195 @@
+//! What a fan-out worker does with a batch: lists, then notices.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use chinwag_protocol::id::{RoomId, UserId};
+use chinwag_runtime::Context;
+use chinwag_store::lease::Lease;
+use chinwag_store::log::{Batch, LogId};
+use chinwag_store::{Result, Store};
+use chinwag_worker::{Consumer, Failure, Living};
+use futures_util::future::try_join_all;
+use metrics::{counter, gauge};
+
+use crate::config::{Config, Error};
+use crate::inbox::{Inboxes, by_user};
+use crate::recipients::{self, Became, Happened};
+use crate::rooms::{Move, Rooms};
+
+/// How many users' lists are moved in one round trip.
+const LISTS_AT_ONCE: usize = 1_000;
+
+/// Fans out the events of this process's share of the partitions, until the context stops.
+///
+/// # Errors
+/// When a setting is wrong. What may pass by itself is waited for.
+pub async fn run(config: Config, store: Store, context: Context) -> Result<(), Error> {
+    let fanout = Fanout {
+        store: store.clone(),
+        config,
+    };
+    chinwag_worker::run(config.into(), store, fanout, &context).await
+}
+
+struct Fanout {
+    store: Store,
+    config: Config,
+}
+
+/// What is remembered of a partition.
+struct Share {
+    rooms: Rooms,
+    living: Living,
+    /// What this share has added to the gauge of remembered members.
+    counted: usize,
+}
+
+/// What happened, by room.
+type ByRoom = BTreeMap<RoomId, Happened>;
+
+impl Consumer for Fanout {
+    type Share = Share;
+    const ROLE: &'static str = "fanout";
+
+    async fn open(&self, _: &Lease, mark: LogId) -> Result<(Share, LogId), Failure> {
+        let partitions = usize::from(self.store.keys().partitions());
+        let share = Share {
+            rooms: Rooms::new(&self.config, self.config.cached_members / partitions),
+            living: Living::default(),
+            counted: 0,
+        };
+        Ok((share, mark))
+    }
+
+    async fn apply(&self, share: &mut Share, _: &Lease, batch: &Batch) -> Result<(), Failure> {
+        let rooms = recipients::happened(&batch.entries);
+        if rooms.is_empty() {
+            return Ok(());
+        }
+        self.membership_lists(&rooms).await?;
+        self.activity_lists(share, &rooms).await?;
+        share.count();
+        let mut inboxes = Inboxes::default();
+        self.tell_of_membership(&rooms, &mut inboxes).await?;
+        self.tell_watchers(share, &rooms, &mut inboxes).await?;
+        let notices = inboxes.into_notices();
+        self.store.notify_all(&notices).await?;
+        counter!("chinwag_fanout_notices_total").increment(notices.len() as u64);
+        Ok(())
+    }
+
+    async fn tick(&self, share: &mut Share, _: &Lease) -> Result<(), Failure> {
+        let due = share.rooms.due(Some(Instant::now()));
+        Ok(self.make(share, due).await?)
+    }
+
+    async fn close(&self, share: &mut Share, _: &Lease) -> Result<(), Failure> {
+        let due = share.rooms.due(None);
+        Ok(self.make(share, due).await?)
+    }
+}
+
+impl Fanout {
+    /// Rooms come into the lists of those who came, and go from those of who went.
+    async fn membership_lists(&self, rooms: &ByRoom) -> Result<()> {
+        let changes = rooms.iter().flat_map(|(room, happened)| {
+            let members = happened.members.iter();
+            members.map(move |(user, became)| self.membership_list(room, user, *became))
+        });
+        try_join_all(changes).await.map(drop)
+    }
+
+    async fn membership_list(&self, room: &RoomId, user: &UserId, became: Became) -> Result<()> {
+        match became {
+            Became::Member { time, .. } => {
+                let user = std::slice::from_ref(user);
+                self.store.touch_rooms(room, user, time).await
+            }
+            Became::Gone => self.store.drop_room(room, user).await,
+        }
+    }
+
+    /// Rooms in which something was said move in their members' lists, at their pace.
+    async fn activity_lists(&self, share: &mut Share, rooms: &ByRoom) -> Result<()> {
+        let mut moves = Vec::new();
+        let now = Instant::now();
+        for (room, happened) in rooms {
+            if happened.spoken.is_some() && !share.rooms.knows(room) {
+                // They may be those of later than this batch; what follows in the log makes them
+                // the same again.
+                let members = self.store.members(room).await?;
+                let members = members.into_iter().map(|(user, _)| user);
+                share.rooms.learn(room, members);
+            }
+            share.rooms.change(room, &happened.members);
+            if let Some(time) = happened.spoken {
+                moves.extend(share.rooms.spoken(room, time, now));
+            }
+        }
+        self.make(share, moves).await
+    }
+
+    async fn make(&self, share: &mut Share, moves: Vec<Move>) -> Result<()> {
+        for made in moves {
+            for some in made.members.chunks(LISTS_AT_ONCE) {
+                self.store.touch_rooms(&made.room, some, made.time).await?;
+            }
+            share.rooms.moved(&made, Instant::now());
+            counter!("chinwag_fanout_activity_updates_total").increment(made.members.len() as u64);
+        }
+        Ok(())
+    }
+
+    async fn tell_of_membership(&self, rooms: &ByRoom, inboxes: &mut Inboxes) -> Result<()> {
+        let users: BTreeSet<&UserId> = rooms
+            .values()
+            .flat_map(|happened| happened.members.keys())
+            .collect();
+        let users: Vec<UserId> = users.into_iter().cloned().collect();
+        let sessions = by_user(self.store.gateways_of(&users).await?);
+        for (room, happened) in rooms {
+            inboxes.membership(room, happened, &sessions);
+        }
+        Ok(())
+    }
+
+    /// Tells those who watch, and forgets watches of gateways that are dead.
+    async fn tell_watchers(
+        &self,
+        share: &mut Share,
+        rooms: &ByRoom,
+        inboxes: &mut Inboxes,
+    ) -> Result<()> {
+        let names: Vec<RoomId> = rooms.keys().cloned().collect();
+        let watchers = self.store.watchers(&names).await?;
+        let seen = watchers.iter().flatten().map(|(gateway, _)| gateway);
+        let seen: BTreeSet<_> = seen.cloned().collect();
+        let dead = share.living.dead_of(&self.store, &seen).await?;
+        for ((room, happened), watchers) in rooms.iter().zip(watchers) {
+            let (stale, live): (Vec<_>, Vec<_>) = watchers
+                .into_iter()
+                .partition(|(gateway, _)| dead.contains(gateway));
+            let stale = stale.iter();
+            let unwatch = stale.map(|(gateway, user)| self.store.unwatch(room, gateway, user));
+            try_join_all(unwatch).await?;
+            inboxes.activity(room, happened.seq, live);
+        }
+        Ok(())
+    }
+}
+
+impl Share {
+    /// Keeps the gauge of all shares together.
+    fn count(&mut self) {
+        let (before, now) = (self.counted, self.rooms.weight());
+        gauge!("chinwag_fanout_cached_members").increment(now as f64 - before as f64);
+        self.counted = now;
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        gauge!("chinwag_fanout_cached_members").decrement(self.counted as f64);
+    }
+}
