@@ -88,6 +88,11 @@ impl<'a> Parts<'a> {
     /// Starts the workers of the role, each with its settings and a context of its own.
     fn workers(&mut self, store: &Store, archive: Option<Arc<dyn Archive>>) {
         let (role, keys) = (self.settings.role, self.settings.keys());
+        if let Role::Up | Role::Fanout = role {
+            let (config, context) = (wire::fanout(keys), self.worker("fanout"));
+            let run = chinwag_fanout::run(config, store.clone(), context.clone());
+            launch(&context, "log", run);
+        }
         if let Role::Up | Role::Presence = role {
             let (config, context) = (wire::presence(keys), self.worker("presence"));
             let run = chinwag_presence::run(config, store.clone(), context.clone());

@@ -60,6 +60,18 @@ pub fn archiver(keys: Keys<'_>) -> chinwag_archiver::Config {
     }
 }
 
+/// What a fan-out worker is told.
+pub fn fanout(keys: Keys<'_>) -> chinwag_fanout::Config {
+    chinwag_fanout::Config {
+        lease: keys.milliseconds("worker.lease_ms"),
+        batch: keys.integer("worker.batch"),
+        activity_interval: keys.milliseconds("fanout.activity_interval_ms"),
+        large_room: keys.integer("fanout.large_room"),
+        large_room_interval: keys.milliseconds("fanout.large_room_interval_ms"),
+        cached_members: keys.integer("fanout.cached_members"),
+    }
+}
+
 /// What a presence worker is told.
 pub fn presence(keys: Keys<'_>) -> chinwag_presence::Config {
     chinwag_presence::Config {

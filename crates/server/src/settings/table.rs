@@ -61,6 +61,7 @@ const GATEWAY: &[Role] = &[Role::Up, Role::Gateway];
 const ARCHIVE: &[Role] = &[Role::Up, Role::Gateway, Role::Archiver];
 const WORKERS: &[Role] = &[Role::Up, Role::Fanout, Role::Presence, Role::Archiver];
 const LOG_WORKERS: &[Role] = &[Role::Up, Role::Fanout, Role::Archiver];
+const FANOUT: &[Role] = &[Role::Up, Role::Fanout];
 const PRESENCE: &[Role] = &[Role::Up, Role::Presence];
 
 const REDIS: Kind = Url(&["redis", "redis+unix", "unix"]);
@@ -131,6 +132,10 @@ pub const KEYS: &[Row] = &[
 
     row(WORKERS, "worker.lease_ms", Integer(500, 60_000), "5000", "How long a worker that has gone silent keeps its partitions; others take them over within a fifth of it more."),
     row(LOG_WORKERS, "worker.batch", Integer(1, 5_000), "500", "Most log entries done at once."),
+    row(FANOUT, "fanout.activity_interval_ms", Integer(100, 600_000), "5000", "How often a room moves up in the lists of its members, at most."),
+    row(FANOUT, "fanout.large_room", Integer(1, 100_000), "250", "A room of more members than this is large."),
+    row(FANOUT, "fanout.large_room_interval_ms", Integer(100, 3_600_000), "60000", "How often a large room moves up in the lists of its members, at most."),
+    row(FANOUT, "fanout.cached_members", Integer(1_000, 100_000_000), "1000000", "Members of rooms that fan-out remembers, in all partitions together; each takes about 60 bytes."),
     row(GATEWAY, "presence.lease_ms", Integer(1_000, 120_000), "15000", "How long the sessions of a gateway that has gone silent count as online."),
     row(PRESENCE, "presence.interval_ms", Integer(100, 10_000), "1000", "How long changes of presence gather before rooms are told, and how often gateways that died are looked for."),
 
