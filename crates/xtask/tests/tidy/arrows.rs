@@ -94,8 +94,8 @@ fn crates_import_only_whom_they_may() {
 fn libraries_are_kept_behind_their_crate() {
     let mut problems = Vec::new();
     for manifest in manifests() {
-        let all =
-            manifest.dependencies(&["dependencies", "build-dependencies", "dev-dependencies"]);
+        // Tests may look behind: that no password is in Redis, only Redis can tell.
+        let all = manifest.dependencies(&["dependencies", "build-dependencies"]);
         for (library, keepers) in KEPT {
             if all.contains(*library) && !keepers.contains(&manifest.folder.as_str()) {
                 problems.push(format!("{} must not import {library}", manifest.folder));
