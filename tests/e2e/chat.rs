@@ -198,7 +198,9 @@ async fn the_same_id_gives_one_message_and_the_same_answer_through_any_gateway()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn history_goes_from_the_ring_into_the_archive_without_a_seam() {
-    let cluster = Cluster::new().unwrap();
+    let cluster = Cluster::new()
+        .unwrap()
+        .with("gateway.commands_per_second", "0");
     let gateway = cluster.start("gateway").unwrap();
     let _workers = cluster.workers().unwrap();
     let ann = User::join(&gateway, "ann").await;

@@ -28,6 +28,13 @@ fn deploy() -> PathBuf {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_query_of_the_dashboard_and_the_alerts_finds_what_it_asks_for() {
     let cluster = Cluster::new().unwrap();
+    // As deploy/redis.conf does; without a limit there is no share of it to show.
+    let mut redis = cluster.redis.connection().unwrap();
+    let limit = ["set", "maxmemory", "1gb"];
+    redis::cmd("CONFIG")
+        .arg(&limit)
+        .query::<String>(&mut redis)
+        .unwrap();
     let gateway = cluster.start("gateway").unwrap();
     let mut processes = cluster.workers().unwrap();
     let (ann, mut bob) = (

@@ -68,13 +68,19 @@ async fn metrics_tell_of_a_conversation_and_logs_tell_no_secrets() {
             .0,
         401
     );
-    let (_, metrics) = http::text(&format!("{}/metrics", gateway.admin)).unwrap();
+    let mut metrics = String::new();
     for line in [
         "chinwag_gateway_connections 2",
         "chinwag_gateway_messages_in_total 1",
         "chinwag_gateway_append_seconds_count 1",
+        "chinwag_gateway_logins_total{result=\"wrong\"} 1",
     ] {
-        assert!(metrics.contains(line), "{line} is not in\n{metrics}");
+        // Gauges are set once a second.
+        eventually(line, PATIENCE, || {
+            metrics = http::text(&format!("{}/metrics", gateway.admin)).ok()?.1;
+            metrics.contains(line).then_some(())
+        })
+        .unwrap_or_else(|error| panic!("{error} in\n{metrics}"));
     }
     assert!(
         !metrics.contains(&room) && !metrics.contains("\"ann\""),
