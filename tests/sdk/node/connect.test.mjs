@@ -88,6 +88,22 @@ describe('connecting', { concurrency: true }, () => {
     assert.match(connected.client, UUID);
   });
 
+  test('a token that is not renewed ends with 3005, and another begins anew', async (t) => {
+    const sub = unique('ann');
+    let asked = 0;
+    const getToken = () => {
+      asked += 1;
+      if (asked === 2) return new Promise(() => {});
+      return Promise.resolve(jwt({ sub, exp: seconds(asked === 1 ? -3 : 3600) }));
+    };
+    const ann = client(t, { getToken });
+    ann.client.connect();
+    const first = await ann.heard.next('connected');
+    await ann.heard.next('connecting', ({ code }) => code === 3005);
+    assert.notEqual((await ann.heard.next('connected')).client, first.client);
+    assert.equal(asked, 3);
+  });
+
   test('a renewal with another user’s token ends it', async (t) => {
     let asked = 0;
     const getToken = async () => {

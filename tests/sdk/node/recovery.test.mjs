@@ -3,9 +3,10 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { setTimeout as wait } from 'node:timers/promises';
 
 import {
-  Proxy, otherSocket, packed, rpc, subscribe, subscribed, unique, unpacked, user,
+  Proxy, api, otherSocket, packed, rpc, socket, subscribe, subscribed, unique, unpacked, user,
 } from './harness.mjs';
 
 const numbers = (from, to) => Array.from({ length: to - from + 1 }, (_, at) => from + at);
@@ -41,6 +42,27 @@ describe('recovery', { concurrency: true }, () => {
       const missed = await far.heard.many('publication', 10);
       assert.deepEqual(said(missed), numbers(round * 10, round * 10 + 9));
     }
+    assert.deepEqual(far.heard.rest('publication'), []);
+  });
+
+  test('while everybody talks and the connection breaks again and again', async (t) => {
+    const channel = unique('lobby');
+    const { proxy, far } = await two(t, channel);
+    const talk = (async () => {
+      for (const data of numbers(1, 300)) await api('publish', { channel, data });
+    })();
+    for (let round = 0; round < 8; round += 1) {
+      await wait(100);
+      proxy.cut();
+      proxy.target = round % 2 ? socket : otherSocket;
+      proxy.restore();
+      const again = await far.heard.next('subscribed');
+      assert.deepEqual([again.wasRecovering, again.recovered], [true, true]);
+    }
+    await talk;
+    const heard = await far.heard.many('publication', 300);
+    assert.deepEqual(said(heard), numbers(1, 300));
+    assert.deepEqual(heard.map(({ offset }) => offset), numbers(1, 300));
     assert.deepEqual(far.heard.rest('publication'), []);
   });
 
