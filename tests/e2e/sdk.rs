@@ -21,6 +21,8 @@ const SETTINGS: &[(&str, &str)] = &[
     ("namespaces.fleeting.history_size", "0"),
     ("namespaces.short.history_size", "3"),
     ("namespaces.kept.force_recovery", "true"),
+    // Rooms are as they are by default; direct ones take what is published as messages.
+    ("namespaces.dm.publish", "true"),
 ];
 
 #[test]

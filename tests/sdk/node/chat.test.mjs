@@ -60,15 +60,23 @@ describe('chat', { concurrency: true }, () => {
     assert.deepEqual(ann.heard.rest('publication').filter(event(room.id, 'message')), []);
   });
 
-  test('publishing into a room is sending a message', async (t) => {
+  test('where the namespace allows it, publishing is sending a message', async (t) => {
     const [ann, bob] = [await user(t, 'ann'), await user(t, 'bob')];
     const { room } = await rpc(ann, 'room.create', { name: 'Talk', members: [bob.id] });
-    await bob.heard.next('subscribed', here(room.id));
-    await bob.client.publish(room.id, packed({ text: 'through publish' }));
-    const heard = await bob.heard.next('publication', event(room.id, 'message'));
+    const direct = (await rpc(ann, 'direct.open', { user: bob.id })).room;
+    assert.equal(await refusal(ann.client.publish(room.id, packed({ text: 'no' }))), 103);
+    await ann.client.publish(direct.id, packed({ text: 'through publish' }));
+    const heard = await bob.heard.next('publication', event(direct.id, 'message'));
     assert.deepEqual(unpacked(heard.data).body, { text: 'through publish' });
+  });
+
+  test('who is in a room is seen by those in it', async (t) => {
+    const [ann, bob] = [await user(t, 'ann'), await user(t, 'bob', {}, otherSocket)];
+    const { room } = await rpc(ann, 'room.create', { name: 'Talk', members: [bob.id] });
+    for (const one of [ann, bob]) await one.heard.next('subscribed', here(room.id));
     const { clients } = await ann.client.presence(room.id);
-    assert.ok(clients[ann.connection] && clients[bob.connection]);
+    assert.deepEqual(Object.keys(clients).sort(), [ann.connection, bob.connection].sort());
+    assert.deepEqual(await bob.client.presenceStats(room.id), { numClients: 2, numUsers: 2 });
   });
 
   test('a member who connects is in the room at once', async (t) => {
