@@ -84,6 +84,8 @@ struct Current {
     connection: Option<MultiplexedConnection>,
     /// Grows with each connection, so that a late failure does not end a newer one.
     generation: u64,
+    /// When and why connecting failed last.
+    failed: Option<(Instant, Error)>,
 }
 
 impl Link {
@@ -104,9 +106,15 @@ impl Link {
     }
 
     async fn connection(&self) -> Result<(MultiplexedConnection, u64)> {
+        let asked = Instant::now();
         let mut current = self.shared.current.lock().await;
         if let Some(connection) = &current.connection {
             return Ok((connection.clone(), current.generation));
+        }
+        // Who waited while another tried in vain has its answer: a thousand commands that each tried
+        // in turn would wait for a thousand timeouts.
+        if let Some((_, error)) = current.failed.as_ref().filter(|(when, _)| *when >= asked) {
+            return Err(error.clone());
         }
         if current.generation > 0 {
             metrics::counter!("chinwag_redis_reconnects_total", "connection" => self.shared.purpose)
@@ -114,12 +122,16 @@ impl Link {
         }
         current.generation += 1;
         let config = self.shared.config.clone();
-        let connection = self
+        let connected = self
             .shared
             .client
             .get_multiplexed_async_connection_with_config(&config)
-            .await
-            .map_err(|error| self.unreachable(&error))?;
+            .await;
+        let connection = connected.map_err(|error| {
+            let error = self.unreachable(&error);
+            current.failed = Some((Instant::now(), error.clone()));
+            error
+        })?;
         current.connection = Some(connection.clone());
         Ok((connection, current.generation))
     }
@@ -286,5 +298,31 @@ impl Call {
             command.arg(argument);
         }
         command
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A server that takes connections and says nothing, as one that stands still does.
+    #[tokio::test]
+    async fn commands_that_wait_together_for_a_connection_fail_together() {
+        let mute = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let timeout = Duration::from_millis(300);
+        let config = Config {
+            url: format!("redis://{}", mute.local_addr().unwrap()),
+            connect_timeout: timeout,
+            response_timeout: timeout,
+            partitions: 4,
+        };
+        let link = Link::new(config.client().unwrap(), config.connection(), "commands");
+        let command = redis::cmd("TIME");
+        let began = Instant::now();
+        let all = (0..20).map(|_| link.query("time", &command));
+        for answer in futures_util::future::join_all(all).await {
+            assert!(matches!(answer, Err(Error::Unavailable(_))), "{answer:?}");
+        }
+        assert!(began.elapsed() < 3 * timeout, "{:?}", began.elapsed());
     }
 }
