@@ -212,11 +212,22 @@ impl Backend {
             creator: sender,
             members: pair.into_iter().map(|user| (user, Role::Member)).collect(),
         };
-        self.create_room(&new).await?;
+        // Redis may have lost it together with its tail: its sequences are not given twice.
+        let archived = self.archived(&draft.room).await?;
+        let partition = self.store.keys().of_room(&new.room);
+        let create = || self.store.create_room_above(&new, archived);
+        self.fenced(partition, create).await?;
         Ok(true)
     }
 
-    /// Makes a room; says whether it was made or there already.
+    /// The last sequence and the count of messages that the archive has of a room.
+    async fn archived(&self, room: &RoomId) -> Result<(u64, u64), Refusal> {
+        let high = self.archive.high(room).await;
+        let high = high.map_err(|error| archive_refusal(&error))?;
+        Ok(high.map_or((0, 0), |high| (high.seq, high.messages)))
+    }
+
+    /// Makes a room whose id nobody has had; says whether it was made or there already.
     ///
     /// # Errors
     /// What the client may know.
@@ -271,12 +282,7 @@ impl Backend {
 
     /// Brings a room into the current epoch, above what the archive has of it.
     pub(crate) async fn reconcile(&self, room: &RoomId, epoch: u64) -> Result<bool, Refusal> {
-        let high = self
-            .archive
-            .high(room)
-            .await
-            .map_err(|error| archive_refusal(&error))?;
-        let archived = high.map_or((0, 0), |high| (high.seq, high.messages));
+        let archived = self.archived(room).await?;
         let kind = self.config.namespaces.kind(room);
         match self.store.reconcile(room, epoch, archived, kind).await {
             Ok(()) | Err(Error::Fenced(_) | Error::NeedEpoch { .. }) => Ok(true),

@@ -69,6 +69,15 @@ impl Store {
     /// # Errors
     /// `NeedEpoch` as every write.
     pub async fn create_room(&self, new: &NewRoom) -> Result<bool> {
+        self.create_room_above(new, (0, 0)).await
+    }
+
+    /// The same for a room that may have been before: it goes on above the archive's last sequence
+    /// and count of messages.
+    ///
+    /// # Errors
+    /// `NeedEpoch` as every write.
+    pub async fn create_room_above(&self, new: &NewRoom, archived: (u64, u64)) -> Result<bool> {
         let keys = self.keys.room(&new.room);
         let partition = self.keys.of_room(&new.room);
         let meta = Meta(
@@ -94,6 +103,8 @@ impl Store {
             .arg(kind_name(new.kind))
             .arg(record::encode(&meta))
             .arg(record::tail(Some(&new.creator), None, None, &created))
+            .number(archived.0)
+            .number(archived.1)
             .number(new.members.len() as u64);
         for (user, role) in &new.members {
             let change = if *user == new.creator {

@@ -48,7 +48,8 @@ redis.register_function('append_@V@', function(keys, args)
           local seq, its_epoch, its_time, messages = string.match(earlier, '(%d+) (%d+) (%d+) (%d+)')
           answer(2, tonumber(seq), tonumber(its_epoch), tonumber(its_time), tonumber(messages))
         else
-          write(keys[2], room_key, history, channel, room, epoch, time, state, counts, tail)
+          write(keys[2], room_key, history, channel, room, epoch, time, state, counts, tail,
+            size)
           local seq, messages = state[1], state[2]
           if id ~= '' then
             redis.call('HSET', sent, field, seq .. ' ' .. epoch .. ' ' .. time .. ' ' .. messages)
@@ -59,24 +60,15 @@ redis.register_function('append_@V@', function(keys, args)
           if mode == 'm' and counts == 1 and sender ~= '' then
             redis.call('ZADD', read, 'GT', seq, sender)
           end
-          if seq % 16 == 0 then
-            -- What is not archived yet stays, so that ring and archive always meet.
-            local archived = tonumber(redis.call('HGET', room_key, 'a') or '0')
-            local keep = math.max(size, seq - archived)
-            if keep > 0 then
-              redis.call('LTRIM', history, -keep, -1)
-            else
-              redis.call('DEL', history)
-            end
-          end
           answer(1, seq, epoch, time, messages)
         end
       end
     end
     if state and seconds > 0 then
       redis.call('EXPIRE', history, seconds)
-      -- The archive knows the sequence long before the room's hash is forgotten.
-      redis.call('EXPIRE', room_key, seconds + 86400)
+      -- The archive knows the sequence long before the room's hash is forgotten. A room with
+      -- members is never: what it is, and that it is there at all, stands nowhere else.
+      if mode == 'c' then redis.call('EXPIRE', room_key, seconds + 86400) end
     end
   end
   return result

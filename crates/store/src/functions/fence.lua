@@ -2,7 +2,9 @@
 -- Promises: an event is numbered and written in one place, `write`, and only under the epoch
 -- that was fenced for this very run of the server.
 
-local HEADER = 38 -- bytes before the tail of a record, see record.rs
+-- What the ring of a room keeps when it is not said how much that is. No promise to anybody: a
+-- room with members has the archive below its ring.
+local RING = 200
 
 -- The partition's epoch, or nil and the server's run id if the epoch is of another run: a
 -- restarted or promoted server may have lost a tail, so its sequences must not go on.
@@ -32,9 +34,22 @@ local function member_record(role, joined)
   return struct.pack('>BBBBI8', 0x93, 1, role, 0xcf, joined)
 end
 
+-- Lets go of what a ring has beyond `size`. What is not archived yet stays, so that ring and
+-- archive always meet.
+local function trim(room_key, history, seq, size)
+  local archived = tonumber(redis.call('HGET', room_key, 'a') or '0')
+  local keep = math.max(size, seq - archived)
+  if keep > 0 then
+    redis.call('LTRIM', history, -keep, -1)
+  else
+    redis.call('DEL', history)
+  end
+end
+
 -- Writes the next event of a room: log, ring, channel. `state` is {seq, messages} and moves on.
 -- `XADD` comes first because it is refused when memory is full, before anything has changed.
-local function write(log, room_key, history, channel, room, epoch, time, state, counts, tail)
+-- Whatever writes into a ring also trims it, or a room where only that happens grows for ever.
+local function write(log, room_key, history, channel, room, epoch, time, state, counts, tail, size)
   local seq, messages = state[1] + 1, state[2] + counts
   local record = struct.pack('>BBBI8BI8BI8BI8', 0x99, 1, 0xcf, seq, 0xcf, epoch, 0xcf, time,
     0xcf, messages) .. tail
@@ -42,6 +57,7 @@ local function write(log, room_key, history, channel, room, epoch, time, state, 
   redis.call('HSET', room_key, 's', seq, 'n', messages)
   redis.call('RPUSH', history, record)
   redis.call('PUBLISH', channel, record)
+  if seq % 16 == 0 then trim(room_key, history, seq, size) end
   state[1], state[2] = seq, messages
   return record
 end

@@ -21,7 +21,8 @@ redis.register_function('change_member_@V@', function(keys, args)
     if kind ~= 'open' and kind ~= 'group' then return { 5, 0 } end
     if (change == 'invited') == is_member then return { 2, state[1] } end
   end
-  write(keys[2], keys[3], keys[4], keys[7], args[1], epoch, now(), state, 0, args[6])
+  write(keys[2], keys[3], keys[4], keys[7], args[1], epoch, now(), state, 0, args[6],
+    RING)
   if is_member then
     redis.call('HDEL', keys[5], user)
     redis.call('ZREM', keys[6], user)

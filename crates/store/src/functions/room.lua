@@ -1,18 +1,22 @@
 -- create_room: makes a room with its first members, once.
 -- KEYS: 1 epoch:{p}, 2 log:{p}, 3 room, 4 history, 5 members, 6 read, 7 channel
--- ARGV: 1 room id, 2 kind, 3 meta record, 4 tail of the `created` event, 5 count of members;
---       then per member: user, role, tail of its event
--- Promises: all of it or, if the room exists, none of it. Returns 1 if made, 0 if it was there.
+-- ARGV: 1 room id, 2 kind, 3 meta record, 4 tail of the `created` event, 5 and 6 the archive's last
+--       seq and count of messages, 7 count of members; then per member: user, role, tail of its
+--       event
+-- Promises: all of it or, if the room exists, none of it. A room that Redis has lost goes on above
+-- what the archive has. Returns 1 if made, 0 if it was there.
 redis.register_function('create_room_@V@', function(keys, args)
   local epoch, run = fence(keys[1])
   if not epoch then return need_epoch(run) end
   if redis.call('EXISTS', keys[3]) == 1 then return 0 end
-  local room, time, state = args[1], now(), { 0, 0 }
-  write(keys[2], keys[3], keys[4], keys[7], room, epoch, time, state, 0, args[4])
-  redis.call('HSET', keys[3], 'e', epoch, 'k', args[2], 'm', args[3], 'h', epoch .. ':0')
-  for member = 0, tonumber(args[5]) - 1 do
-    local user, role, tail = args[6 + member * 3], tonumber(args[7 + member * 3]), args[8 + member * 3]
-    write(keys[2], keys[3], keys[4], keys[7], room, epoch, time, state, 0, tail)
+  local room, time, archived = args[1], now(), tonumber(args[5])
+  local state = { archived, tonumber(args[6]) }
+  write(keys[2], keys[3], keys[4], keys[7], room, epoch, time, state, 0, args[4], RING)
+  redis.call('HSET', keys[3], 'e', epoch, 'k', args[2], 'm', args[3], 'a', archived,
+    'h', epoch .. ':' .. archived)
+  for member = 0, tonumber(args[7]) - 1 do
+    local user, role, tail = args[8 + member * 3], tonumber(args[9 + member * 3]), args[10 + member * 3]
+    write(keys[2], keys[3], keys[4], keys[7], room, epoch, time, state, 0, tail, RING)
     redis.call('HSET', keys[5], user, member_record(role, state[1]))
     redis.call('ZADD', keys[6], state[1], user)
   end

@@ -1,8 +1,12 @@
 //! Rooms and their members.
 
-use chinwag_protocol::event::{Change, Kind};
-use chinwag_store::append::Appended;
+use chinwag_protocol::event::{Change, Kind, Role};
+use chinwag_protocol::position::Position;
+use chinwag_store::Error;
+use chinwag_store::append::{Appended, Rules};
+use chinwag_store::history::Resumed;
 use chinwag_store::member::Changed;
+use chinwag_store::room::NewRoom;
 
 use crate::support::{MEMBERS, append, group, make, room, says, store, user, written};
 
@@ -126,4 +130,65 @@ async fn lists_of_rooms_move_up_and_never_down() {
     assert_eq!(rooms, [(room("room:a"), 30), (room("room:b"), 20)]);
     let older = store.rooms_of(&ann[0], Some(30), 10).await.unwrap();
     assert_eq!(older, [(room("room:b"), 20)]);
+}
+
+#[tokio::test]
+async fn a_room_with_members_is_never_forgotten_however_short_its_history() {
+    let (redis, store) = store().await;
+    let room = group(&store, "room:g", &["ann"]).await;
+    let rules = Rules {
+        history_seconds: 1,
+        ..MEMBERS
+    };
+    append(&store, says(&room, rules, "ann", "m-1", "hi"), (0, 0)).await;
+    let mut redis = redis.connection().unwrap();
+    let mut ttl = |key: &str| -> i64 {
+        let keys: Vec<String> = redis::cmd("KEYS").arg(key).query(&mut redis).unwrap();
+        redis::cmd("TTL").arg(&keys[0]).query(&mut redis).unwrap()
+    };
+    assert_eq!(ttl("room:*:room:g"), -1);
+    assert!(ttl("history:*:room:g") >= 0);
+}
+
+#[tokio::test]
+async fn a_ring_is_bounded_even_if_people_only_come_and_go() {
+    let (_redis, store) = store().await;
+    let open = make(&store, "room:o", Kind::Open, &["ann"]).await;
+    let bob = user("bob");
+    let mut seq = 0;
+    for _ in 0..200 {
+        for change in [Change::Joined, Change::Left] {
+            let changed = store.change_member(&open, Some(&bob), &bob, change).await;
+            if let Changed::Done { seq: done } = changed.unwrap() {
+                seq = done;
+            }
+        }
+        store.mark_archived(&[(open.clone(), seq)]).await.unwrap();
+    }
+    assert_eq!(seq, 402);
+    assert!(store.ring(&open, 1, seq).await.unwrap().len() < 220);
+}
+
+#[tokio::test]
+async fn a_room_that_redis_has_lost_is_made_above_what_the_archive_has() {
+    let (_redis, store) = store().await;
+    let new = NewRoom {
+        room: room("dm:ann:eve"),
+        kind: Kind::Dm,
+        name: String::new(),
+        topic: String::new(),
+        creator: user("ann"),
+        members: vec![(user("ann"), Role::Member), (user("eve"), Role::Member)],
+    };
+    let Err(Error::NeedEpoch { run_id }) = store.create_room_above(&new, (7, 4)).await else {
+        panic!("a partition without an epoch takes nothing")
+    };
+    let partition = store.keys().of_room(&new.room);
+    store.install_epoch(partition, 2, &run_id).await.unwrap();
+    assert!(store.create_room_above(&new, (7, 4)).await.unwrap());
+    let said = says(&new.room, MEMBERS, "ann", "m-9", "again");
+    let receipt = written(append(&store, said, (0, 0)).await);
+    assert_eq!((receipt.position.seq, receipt.messages), (11, 5));
+    let old = store.resume(&new.room, Position::new(1, 9), 10).await;
+    assert!(matches!(old, Ok(Resumed::Rewind { .. })), "{old:?}");
 }
