@@ -45,7 +45,7 @@ pub struct Steady {
 /// Connections that say nothing.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Idle {
-    /// Connections, all of one user, who is in three rooms
+    /// Connections, five for each user, each user in three rooms
     #[arg(long, default_value_t = 1000)]
     pub connections: usize,
     /// How long to hold them, in seconds

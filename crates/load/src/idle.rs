@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use chinwag_client::connection::Connection;
 use tokio::task::JoinSet;
 
 use crate::account;
@@ -10,31 +11,38 @@ use crate::args::{Idle, Load};
 use crate::member;
 use crate::steady::url;
 
+/// Connections of one user. Each user's presence is told to their other sessions, as it is to a
+/// few devices of a person.
+const PER_USER: usize = 5;
+/// Connections that are being made at once.
+const AT_ONCE: usize = 32;
+
+/// Connections that answer pings, each until it is lost.
+type Held = JoinSet<()>;
+
 #[expect(clippy::print_stdout, reason = "this is what the tool is for")]
 pub(crate) async fn run(load: &Load, idle: &Idle) -> Result<()> {
-    let name = format!("idle-{}", account::run_name());
-    let user = account::register(url(load, 0), &name).await?;
-    for room in 0..3 {
-        account::make_room(url(load, 0), &user, &format!("Idle {room}"), &[]).await?;
-    }
+    let users = idle.connections.div_ceil(PER_USER);
+    println!("registering {users} users, each in three rooms of ten");
+    let tokens = users_in_rooms(load, users).await?;
+    let mut held = Held::new();
     // The first ones warm up what is made once.
-    let mut held = hold(load, &user.token, 50).await?;
+    hold(load, &tokens, 100, &mut held).await?;
     let before = idle.pid.map(resident).transpose()?;
     let began = Instant::now();
-    held.extend(hold(load, &user.token, idle.connections).await?);
-    let took = began.elapsed();
-    println!("{} connections in {took:.1?}", idle.connections);
-    let mut answering = JoinSet::new();
-    for mut connection in held {
-        answering.spawn(async move { while connection.receive().await.is_ok() {} });
-    }
+    hold(load, &tokens, idle.connections, &mut held).await?;
+    println!(
+        "{} connections in {:.1?}",
+        idle.connections,
+        began.elapsed()
+    );
     let over = tokio::time::sleep(Duration::from_secs(idle.seconds));
     tokio::pin!(over);
     let mut lost = 0;
     loop {
         tokio::select! {
             () = &mut over => break,
-            Some(_) = answering.join_next() => lost += 1,
+            Some(_) = held.join_next() => lost += 1,
         }
     }
     println!("{lost} of them were lost in {} s", idle.seconds);
@@ -49,16 +57,47 @@ pub(crate) async fn run(load: &Load, idle: &Idle) -> Result<()> {
     Ok(())
 }
 
-async fn hold(
-    load: &Load,
-    token: &str,
-    count: usize,
-) -> Result<Vec<chinwag_client::connection::Connection>> {
-    let mut held = Vec::with_capacity(count);
-    for number in 0..count {
-        held.push(member::connect(url(load, number), token).await?);
+/// Registers users and puts them, ten by ten, into three rooms; their tokens.
+async fn users_in_rooms(load: &Load, users: usize) -> Result<Vec<String>> {
+    let run = account::run_name();
+    let mut all = Vec::with_capacity(users);
+    for user in 0..users {
+        all.push(account::register(url(load, user), &format!("idle-{run}-{user}")).await?);
     }
-    Ok(held)
+    for (at, ten) in all.chunks(10).enumerate() {
+        let others: Vec<String> = ten.iter().skip(1).map(|user| user.id.clone()).collect();
+        for room in 0..3 {
+            let name = format!("Idle {at}-{room}");
+            let owner = ten.first().context("a room has members")?;
+            account::make_room(url(load, at), owner, &name, &others).await?;
+        }
+    }
+    Ok(all.into_iter().map(|user| user.token).collect())
+}
+
+async fn hold(load: &Load, tokens: &[String], count: usize, held: &mut Held) -> Result<()> {
+    let mut opening = JoinSet::new();
+    for number in 0..count {
+        if opening.len() >= AT_ONCE
+            && let Some(opened) = opening.join_next().await
+        {
+            answer(held, opened??);
+        }
+        let address = url(load, number).to_owned();
+        let token = tokens
+            .get(number % tokens.len().max(1))
+            .cloned()
+            .unwrap_or_default();
+        opening.spawn(async move { member::connect(&address, &token).await });
+    }
+    while let Some(opened) = opening.join_next().await {
+        answer(held, opened??);
+    }
+    Ok(())
+}
+
+fn answer(held: &mut Held, mut connection: Connection) {
+    held.spawn(async move { while connection.receive().await.is_ok() {} });
 }
 
 /// A process's resident memory, in bytes (Linux).
