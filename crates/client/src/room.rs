@@ -1,7 +1,7 @@
 //! Where a client stands in a room: what it has seen, what it asks for when it comes back, and
 //! which of the publications that arrive are new.
 
-use chinwag_protocol::push::{self, Publication};
+use chinwag_protocol::push::Publication;
 use chinwag_protocol::request::{StreamPosition, SubscribeRequest};
 use chinwag_protocol::result::SubscribeResult;
 
@@ -121,19 +121,14 @@ impl Place {
         resumed
     }
 
-    /// The server subscribed this client unasked: from here on.
-    pub fn begun(&mut self, push: &push::Subscribe) -> Resumed {
-        self.subscribed(SubscribeResult {
-            recoverable: push.recoverable,
-            positioned: push.positioned,
-            epoch: push.epoch.clone(),
-            offset: push.offset,
-            // Nothing was asked for, so nothing is missing that this push could tell of.
-            recovered: self
-                .seen()
-                .is_some_and(|seen| seen.epoch == push.epoch && seen.offset >= push.offset),
-            ..SubscribeResult::default()
-        })
+    /// Whether a subscription that was not asked for from here begins somewhere else, so that what
+    /// lies between would be lost.
+    #[must_use]
+    pub fn is_passed_over_by(&self, result: &SubscribeResult) -> bool {
+        let counted = result.recoverable || result.positioned;
+        let elsewhere =
+            |seen: &StreamPosition| seen.epoch != result.epoch || seen.offset != result.offset;
+        counted && !result.was_recovering && self.seen().is_some_and(elsewhere)
     }
 
     /// Tells whether a live publication is new, and counts it as seen if it is.
@@ -302,19 +297,15 @@ mod tests {
     }
 
     #[test]
-    fn a_room_that_the_server_begins_starts_after_its_offset() {
-        let mut place = Place::default();
-        let push = push::Subscribe {
-            recoverable: true,
-            epoch: "7".to_owned(),
-            offset: 3,
-            ..push::Subscribe::default()
-        };
-        assert_eq!(place.begun(&push).missed, None);
-        assert_eq!(place.arrive(&publication(3)), Arrival::Seen);
-        assert_eq!(place.arrive(&publication(4)), Arrival::New);
-        assert_eq!(place.begun(&push).missed, None);
-        assert_eq!(place.arrive(&publication(5)), Arrival::New);
+    fn a_subscription_that_knows_nothing_of_this_place_passes_it_over() {
+        let place = Place::after(at("7", 40));
+        assert!(place.is_passed_over_by(&result("7", 41, &[])));
+        assert!(place.is_passed_over_by(&result("8", 40, &[])));
+        assert!(!place.is_passed_over_by(&result("7", 40, &[])));
+        assert!(!Place::default().is_passed_over_by(&result("7", 41, &[])));
+        let mut recovered = result("7", 41, &[41]);
+        recovered.was_recovering = true;
+        assert!(!place.is_passed_over_by(&recovered));
     }
 
     proptest! {

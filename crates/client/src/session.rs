@@ -6,6 +6,7 @@
 
 mod letter;
 mod room;
+mod rooms;
 #[cfg(test)]
 mod tests;
 
@@ -65,6 +66,8 @@ enum Pending {
     Subscribe(Arc<str>),
     Unsubscribe(Answer<()>),
     Message(u64),
+    /// Whatever the reply says.
+    Nothing,
 }
 
 impl Session {
@@ -166,7 +169,7 @@ impl Session {
                 // Who is not connected is not subscribed.
                 Pending::Unsubscribe(answer) => drop(answer.send(Ok(()))),
                 Pending::Call(answer) => drop(answer.send(Err(error.clone()))),
-                Pending::Connect | Pending::Subscribe(_) | Pending::Message(_) => {}
+                _ => {}
             }
         }
         self.commands.clear();
@@ -210,6 +213,7 @@ impl Session {
             (Pending::Subscribe(room), other) => self.not_subscribed(&room, unexpected(&other)),
             (Pending::Unsubscribe(answer), _) => drop(answer.send(Ok(()))),
             (Pending::Message(ticket), outcome) => self.delivered(ticket, outcome),
+            (Pending::Nothing, _) => {}
         }
         Ok(())
     }
@@ -221,6 +225,7 @@ impl Session {
             Pending::Subscribe(room) => self.not_subscribed(&room, error),
             Pending::Unsubscribe(answer) => drop(answer.send(Err(error))),
             Pending::Message(ticket) => self.not_delivered(ticket, error),
+            Pending::Nothing => {}
         }
         Ok(())
     }
@@ -248,7 +253,7 @@ impl Session {
             Happening::Pub(publication) => return self.published(channel, publication),
             Happening::Join(join) => self.joined(channel, join.info),
             Happening::Leave(leave) => self.left(channel, leave.info),
-            Happening::Subscribe(push) => self.begun(channel, &push),
+            Happening::Subscribe(push) => self.begun(channel, push),
             Happening::Unsubscribe(push) => self.unsubscribed(channel, push),
             Happening::Message(message) => self.notices.push_back(Notice::Message(message.data)),
             Happening::Disconnect(push) => {

@@ -141,6 +141,7 @@ fn room(name: &str, offset: u64, missed: &[u64]) -> ConnectResult {
     let room = SubscribeResult {
         recoverable: true,
         recovered: true,
+        was_recovering: true,
         epoch: "1".to_owned(),
         offset,
         publications: publications.collect(),

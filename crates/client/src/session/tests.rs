@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use chinwag_protocol::codec::Encoding;
 use chinwag_protocol::push::{Publication, Push, Subscribe, Unsubscribe};
 use chinwag_protocol::reply;
 use chinwag_protocol::request::{StreamPosition, SubscribeRequest};
@@ -107,6 +108,7 @@ fn result(offset: u64, missed: &[u64]) -> SubscribeResult {
         offset,
         publications: missed.iter().copied().map(publication).collect(),
         recovered: true,
+        was_recovering: true,
         ..SubscribeResult::default()
     }
 }
@@ -454,4 +456,58 @@ fn a_new_token_is_kept_for_the_next_connection() {
     assert!(matches!(&said(&mut session)[0].1, Method::Refresh(r) if r.token == "new"));
     lose(&mut session);
     assert!(matches!(&said(&mut session)[0].1, Method::Connect(c) if c.token == "new"));
+}
+
+#[test]
+fn a_room_that_the_server_takes_over_is_not_passed_over() {
+    let mut session = open(BTreeMap::new());
+    let _answered = subscribe(&mut session, "a");
+    let (id, _) = asked_for(&mut session).remove(0);
+    hear(&mut session, id, Outcome::Subscribe(result(5, &[])));
+    lose(&mut session);
+    // All positions are in the connect frame, whoever wanted the room so far.
+    let (id, method) = said(&mut session).remove(0);
+    assert!(matches!(&method, Method::Connect(connect) if connect.subs["a"].offset == 5));
+    // A server that did not look there is asked again.
+    let mut passing = result(9, &[]);
+    (passing.was_recovering, passing.recovered) = (false, false);
+    let subs = [("a".to_owned(), passing)].into();
+    let connected = ConnectResult {
+        subs,
+        ..ConnectResult::default()
+    };
+    hear(&mut session, id, Outcome::Connect(connected));
+    let said = said(&mut session);
+    assert!(matches!(said[0].1, Method::Unsubscribe(_)));
+    assert!(matches!(&said[1].1, Method::Subscribe(s) if s.recover && s.offset == 5));
+    assert_eq!(said.len(), 2);
+    let _forget = notices(&mut session);
+    hear(
+        &mut session,
+        said[1].0,
+        Outcome::Subscribe(result(9, &[6, 7, 8, 9])),
+    );
+    assert_eq!(notices(&mut session), ["in a", "a 6", "a 7", "a 8", "a 9"]);
+}
+
+#[test]
+fn positions_that_do_not_fit_into_a_frame_are_left_out() {
+    let subs = (0..2000).map(|n| (format!("room:{n}"), result(1, &[])));
+    let mut session = open(subs.collect());
+    lose(&mut session);
+    let (_, method) = said(&mut session).remove(0);
+    let Method::Connect(connect) = method else {
+        panic!("{method:?}")
+    };
+    let mut frame = bytes::BytesMut::new();
+    let command = Command::new(1, Method::Connect(connect));
+    for encoding in [Encoding::Json, Encoding::Protobuf] {
+        encoding.encode_command(&command, &mut frame).unwrap();
+        assert!(
+            frame.len() < chinwag_protocol::limit::FRAME_BYTES,
+            "{}",
+            frame.len()
+        );
+        frame.clear();
+    }
 }
