@@ -96,6 +96,14 @@ impl Outbox {
         self.filled.notified().await;
     }
 
+    /// Has [`Outbox::filled`] look again, if something waits: what was put in while somebody waited
+    /// for [`Outbox::overflow`] has woken nobody else.
+    pub(crate) fn remind(&self) {
+        if self.bytes.get() > 0 {
+            self.filled.notify_one();
+        }
+    }
+
     /// Waits until something did not fit.
     pub(crate) async fn overflow(&self) {
         while !self.overflowed.get() {
@@ -116,6 +124,8 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::poll;
+
     use super::*;
 
     fn line(bytes: usize) -> Bytes {
@@ -142,6 +152,25 @@ mod tests {
         assert!(!outbox.has_overflowed());
         assert_eq!(outbox.put(line(200), false), Put::Overflow);
         assert!(outbox.has_overflowed());
+    }
+
+    #[tokio::test]
+    async fn what_comes_while_something_is_written_is_not_forgotten() {
+        let outbox = Outbox::new(1_000);
+        outbox.put(line(10), false);
+        outbox.filled().await;
+        let mut overflow = Box::pin(outbox.overflow());
+        assert!(outbox.frame(true).is_some());
+        assert!(poll!(overflow.as_mut()).is_pending());
+        // The socket takes nothing for a while.
+        outbox.put(line(20), false);
+        assert!(poll!(overflow.as_mut()).is_pending());
+        drop(overflow);
+        outbox.remind();
+        assert!(poll!(Box::pin(outbox.filled())).is_ready());
+        assert!(outbox.frame(true).is_some());
+        outbox.remind();
+        assert!(poll!(Box::pin(outbox.filled())).is_pending());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The task of one WebSocket: reads commands, writes what waits, keeps time, and cleans up.
 
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,7 +9,7 @@ use chinwag_protocol::code::Close;
 use chinwag_protocol::codec::{DecodeError, Encoding, Limits};
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{SinkExt, StreamExt, poll};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, timeout};
@@ -26,7 +27,9 @@ use crate::timer::{Due, Timer};
 
 /// Commands of one connection under way at once; then its socket is not read from.
 const UNDER_WAY: usize = 128;
-/// How long a peer may take nothing before it is cut.
+/// Frames written in one turn; then the peer is read from, however much waits for it.
+const FRAMES: usize = 4;
+/// How long a peer may take for one turn's frames before it is cut.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long saying goodbye may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -134,20 +137,37 @@ impl Socket {
                 frame = self.stream.next(), if reads => Happening::Frame(frame),
                 () = self.timer.due() => Happening::Due,
             };
-            let end = match happening {
-                Happening::Frame(frame) => self.frame(frame).await,
-                Happening::Answered => Ok(()),
-                Happening::Waiting => self.write().await,
-                Happening::Due => self.due(),
-                Happening::Closing => {
-                    // What was said before goes out before.
-                    drop(self.write().await);
-                    let (code, reason) = self.connection.closing().unwrap_or((3000, String::new()));
-                    Err(End::Close(code, reason))
-                }
-            };
-            if let Err(end) = end {
+            if let Err(end) = self.handle(happening).await {
                 return end;
+            }
+        }
+    }
+
+    async fn handle(&mut self, happening: Happening) -> Result<(), End> {
+        match happening {
+            Happening::Frame(frame) => {
+                self.frame(frame).await?;
+                // A peer that is never silent is looked at too.
+                self.due()
+            }
+            Happening::Answered => Ok(()),
+            Happening::Waiting => {
+                self.write().await?;
+                if self.under_way.len() < UNDER_WAY
+                    && let Poll::Ready(frame) = poll!(self.stream.next())
+                {
+                    self.frame(frame).await?;
+                }
+                Ok(())
+            }
+            Happening::Due => self.due(),
+            Happening::Closing => {
+                // What was said before goes out before.
+                let rest = async {
+                    while self.write().await.is_ok() && self.connection.outbox.bytes() > 0 {}
+                };
+                drop(timeout(CLOSE_TIMEOUT, rest).await);
+                Err(told(&self.connection))
             }
         }
     }
@@ -179,7 +199,9 @@ impl Socket {
                     return Err(End::Close(Close::BadRequest.number(), close_reason(&error)));
                 }
                 Err(error @ DecodeError::Command { id, .. }) => {
-                    self.connection.reply(id, Err(error.refusal()));
+                    let refusal = self.rate.take().err();
+                    let refusal = refusal.unwrap_or_else(|| error.refusal());
+                    self.connection.reply(id, Err(refusal));
                     continue;
                 }
             };
@@ -190,7 +212,12 @@ impl Socket {
                 self.connection.reply(command.id, Err(refusal));
                 continue;
             }
-            if let Some(later) = command::handle(&self.shard, &self.connection, command).await? {
+            let later = command::handle(&self.shard, &self.connection, command).await?;
+            // It takes its place in the queue, and its rights are looked at, before the next
+            // command: that may be one to unsubscribe.
+            if let Some(mut later) = later
+                && poll!(&mut later).is_pending()
+            {
                 self.under_way.push(later);
             }
             if self.connection.caller().is_some() {
@@ -200,25 +227,38 @@ impl Socket {
         Ok(())
     }
 
-    /// Writes what waits, in as few frames as it fits into.
+    /// Writes some of what waits, in as few frames as it fits into. The rest has another turn.
     async fn write(&mut self) -> Result<(), End> {
         let text = self.connection.encoding == Encoding::Json;
-        let (stream, outbox) = (&mut self.stream, &self.connection.outbox);
+        let (stream, connection) = (&mut self.stream, &self.connection);
+        let outbox = &connection.outbox;
         let write = async {
-            while let Some(frame) = outbox.frame(text) {
+            for _ in 0..FRAMES {
+                let Some(frame) = outbox.frame(text) else {
+                    break;
+                };
                 stream.feed(message(text, frame)).await?;
             }
             stream.flush().await
+        };
+        // Whoever is shown the door while taking nothing goes without hearing the rest.
+        let late = async {
+            connection.closed().await;
+            tokio::time::sleep(CLOSE_TIMEOUT).await;
         };
         tokio::select! {
             biased;
             written = timeout(WRITE_TIMEOUT, write) => match written {
                 Ok(Ok(())) if outbox.has_overflowed() => Err(Close::Slow.into()),
-                Ok(Ok(())) => Ok(()),
+                Ok(Ok(())) => {
+                    outbox.remind();
+                    Ok(())
+                }
                 Ok(Err(error)) => Err(failed(&error)),
                 Err(_) => Err(Close::Slow.into()),
             },
             () = outbox.overflow() => Err(Close::Slow.into()),
+            () = late => Err(told(connection)),
         }
     }
 
@@ -275,11 +315,20 @@ impl Socket {
                 while let Some(Ok(_)) = self.stream.next().await {}
             };
             drop(timeout(CLOSE_TIMEOUT, goodbye).await);
+        } else {
+            // Answers the peer's own goodbye, if it said any.
+            drop(timeout(CLOSE_TIMEOUT, self.stream.close(None)).await);
         }
         let rest = async { while self.under_way.next().await.is_some() {} };
         let limit = Instant::now() + CLOSE_TIMEOUT;
         drop(tokio::time::timeout_at(limit, rest).await);
     }
+}
+
+/// The end that somebody has asked for.
+fn told(connection: &Connection) -> End {
+    let (code, reason) = connection.closing().unwrap_or((3000, String::new()));
+    End::Close(code, reason)
 }
 
 /// A frame as a WebSocket message.
