@@ -1,140 +1,156 @@
-//! Telling rooms who came and went: changes gather, each room is told once for all of them.
+//! Telling rooms who came and went, all changes of a moment in one word to each room.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use chinwag_protocol::id::{RoomId, UserId};
+use chinwag_protocol::json::Json;
 use chinwag_store::channel::Signal;
-use chinwag_store::presence::Settled;
 use chinwag_store::{Result, Store};
-use serde_json::{Value, json};
+use futures_util::future::try_join_all;
+use lru::LruCache;
+use metrics::counter;
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout_at};
 
-/// Of how many of a user's rooms, the most recently active, their coming and going is told.
+use crate::transition::{Change, Changes, Digest, State};
+
+/// Hand-overs that wait, each of at most as many changes as are settled at once. When there are
+/// more, settling waits.
+pub(crate) const QUEUE: usize = 16;
+
+/// How many rooms are told of one user's change: those in which the user was active last.
 const ROOMS_PER_USER: usize = 200;
-/// Rooms with more members are not told: a room of M members changes M times as often, and each
-/// change goes to M listeners.
-const ROSTER_MEMBERS: u64 = 250;
-/// Users whose rooms are told at once. The rest wait for the next turn.
-const USERS_PER_TURN: usize = 500;
-/// How long the size of a room is taken to be as it was.
-const SIZE_AGE: Duration = Duration::from_secs(60);
-/// Rooms whose sizes are remembered; when there are more, all are forgotten.
-const SIZES: usize = 20_000;
 
-/// Changes that rooms have not been told.
-#[derive(Debug, Default)]
-pub(crate) struct Digest {
-    changes: BTreeMap<UserId, Settled>,
-    sizes: HashMap<RoomId, (Instant, u64)>,
+/// Rooms of more members are not told: they change so much more often, and each change would go
+/// to so many more.
+const ROSTER_MEMBERS: u64 = 250;
+
+/// Users of one digest. More make it go out before its time.
+const USERS: usize = 1_024;
+
+/// Rooms whose size is remembered, and for how long.
+const SIZES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(9_999);
+const SIZE_LASTS: Duration = Duration::from_secs(60);
+
+/// Questions and words to Redis that are on their way at once.
+const SIDE_BY_SIDE: usize = 64;
+const SIGNALS_AT_ONCE: usize = 256;
+
+/// Tells rooms.
+pub(crate) struct Teller {
+    store: Store,
+    /// How long changes gather.
+    interval: Duration,
+    /// Counts of members, and when they were read.
+    sizes: LruCache<RoomId, (u64, Instant)>,
 }
 
-impl Digest {
-    /// Takes note of what settling has found; the last state of a user is what counts.
-    pub(crate) fn note(&mut self, user: &UserId, settled: Settled) {
-        if settled.changed {
-            let to = if settled.online { "online" } else { "offline" };
-            metrics::counter!("chinwag_presence_transitions_total", "to" => to).increment(1);
-            self.changes.insert(user.clone(), settled);
+impl Teller {
+    pub fn new(store: Store, interval: Duration) -> Self {
+        Self {
+            store,
+            interval,
+            sizes: LruCache::new(SIZES),
         }
     }
 
-    /// Tells rooms. What cannot be told now is told later.
-    ///
-    /// # Errors
-    /// As every read and write.
-    pub(crate) async fn tell(&mut self, store: &Store) -> Result<()> {
-        let turn: Vec<(UserId, Settled)> = self
-            .changes
-            .iter()
-            .take(USERS_PER_TURN)
-            .map(|(user, to)| (user.clone(), *to))
-            .collect();
-        if turn.is_empty() {
-            return Ok(());
-        }
-        let mut concerned: BTreeMap<RoomId, Vec<(UserId, Settled)>> = BTreeMap::new();
-        for (user, settled) in &turn {
-            let change = (user.clone(), *settled);
-            concerned
-                .entry(RoomId::personal(user))
-                .or_default()
-                .push(change.clone());
-            for (room, _) in store.rooms_of(user, None, ROOMS_PER_USER).await? {
-                if self.size(store, &room).await? <= ROSTER_MEMBERS {
-                    concerned.entry(room).or_default().push(change.clone());
-                }
+    /// Tells of changes until nobody can hand any over.
+    pub async fn run(mut self, mut changes: mpsc::Receiver<Vec<Change>>) {
+        while let Some(first) = changes.recv().await {
+            let states = self.gather(first, &mut changes).await;
+            if let Err(error) = self.tell(&states).await {
+                // The states are true in Redis; whoever connects or asks sees them.
+                let users = states.len();
+                tracing::warn!(%error, users, "cannot tell rooms of presence");
+                sleep(self.interval).await;
             }
         }
-        let signals: Vec<(RoomId, Signal)> = concerned
+    }
+
+    /// What changes in the course of the interval.
+    async fn gather(
+        &self,
+        first: Vec<Change>,
+        more: &mut mpsc::Receiver<Vec<Change>>,
+    ) -> BTreeMap<UserId, State> {
+        let until = tokio::time::Instant::now() + self.interval;
+        let mut changes = Changes::default();
+        first.into_iter().for_each(|change| changes.add(change));
+        while changes.len() < USERS {
+            match timeout_at(until, more.recv()).await {
+                Ok(Some(next)) => next.into_iter().for_each(|change| changes.add(change)),
+                Ok(None) | Err(_) => break,
+            }
+        }
+        changes.into_states()
+    }
+
+    async fn tell(&mut self, states: &BTreeMap<UserId, State>) -> Result<()> {
+        let mut rooms = self.rooms(states).await?;
+        let sizes = self.sizes(&rooms).await?;
+        rooms.retain(|room, _| {
+            let size = sizes.get(room).copied().unwrap_or(0);
+            size <= ROSTER_MEMBERS
+        });
+        for (user, state) in states {
+            rooms.insert(RoomId::personal(user), BTreeMap::from([(user, *state)]));
+        }
+        let signals: Vec<(RoomId, Signal)> = rooms
             .into_iter()
-            .map(|(room, changes)| (room, Signal::Data(said(&changes).to_string().into_bytes())))
+            .map(|(room, users)| {
+                let json = Json::of(&Digest::of(users));
+                (room, Signal::Data(json.as_bytes().to_vec()))
+            })
             .collect();
-        store.signals(&signals).await?;
-        metrics::counter!("chinwag_presence_digests_total").increment(signals.len() as u64);
-        for (user, settled) in turn {
-            // Unless it has changed again meanwhile, which waits for its own turn.
-            if self.changes.get(&user) == Some(&settled) {
-                self.changes.remove(&user);
-            }
+        for some in signals.chunks(SIGNALS_AT_ONCE) {
+            self.store.signals(some).await?;
+            counter!("chinwag_presence_digests_total").increment(some.len() as u64);
         }
         Ok(())
     }
 
-    async fn size(&mut self, store: &Store, room: &RoomId) -> Result<u64> {
-        if let Some((_, size)) = self
-            .sizes
-            .get(room)
-            .filter(|(read, _)| read.elapsed() < SIZE_AGE)
-        {
-            return Ok(*size);
+    /// The rooms of users, and who of them is in each.
+    async fn rooms<'a>(
+        &self,
+        states: &'a BTreeMap<UserId, State>,
+    ) -> Result<BTreeMap<RoomId, BTreeMap<&'a UserId, State>>> {
+        let users: Vec<(&UserId, State)> =
+            states.iter().map(|(user, state)| (user, *state)).collect();
+        let mut rooms: BTreeMap<RoomId, BTreeMap<&UserId, State>> = BTreeMap::new();
+        for some in users.chunks(SIDE_BY_SIDE) {
+            let lists = some
+                .iter()
+                .map(|(user, _)| self.store.rooms_of(user, None, ROOMS_PER_USER));
+            for ((user, state), list) in some.iter().zip(try_join_all(lists).await?) {
+                for (room, _) in list {
+                    rooms.entry(room).or_default().insert(user, *state);
+                }
+            }
         }
-        let size = store.member_count(room).await?;
-        if self.sizes.len() >= SIZES {
-            self.sizes.clear();
-        }
-        self.sizes.insert(room.clone(), (Instant::now(), size));
-        Ok(size)
-    }
-}
-
-/// What listeners hear of changes.
-fn said(changes: &[(UserId, Settled)]) -> Value {
-    let users: serde_json::Map<String, Value> = changes
-        .iter()
-        .map(|(user, settled)| {
-            let state = if settled.online {
-                json!({ "state": "online" })
-            } else {
-                json!({ "state": "offline", "last_seen": settled.time })
-            };
-            (user.to_string(), state)
-        })
-        .collect();
-    json!({ "type": "presence", "users": users })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn settled(changed: bool, online: bool) -> Settled {
-        Settled {
-            changed,
-            online,
-            time: 7,
-        }
+        Ok(rooms)
     }
 
-    #[test]
-    fn only_changes_are_told_and_the_last_one_counts() {
-        let mut digest = Digest::default();
-        let (ann, bob) = (UserId::new("ann").unwrap(), UserId::new("bob").unwrap());
-        digest.note(&ann, settled(true, true));
-        digest.note(&bob, settled(false, true));
-        digest.note(&ann, settled(true, false));
-        assert_eq!(digest.changes.len(), 1);
-        let changes: Vec<_> = digest.changes.into_iter().collect();
-        let text = r#"{"type":"presence","users":{"ann":{"last_seen":7,"state":"offline"}}}"#;
-        assert_eq!(said(&changes), serde_json::from_str::<Value>(text).unwrap());
+    /// How many members rooms have, about.
+    async fn sizes<T>(&mut self, rooms: &BTreeMap<RoomId, T>) -> Result<BTreeMap<RoomId, u64>> {
+        let mut sizes = BTreeMap::new();
+        let mut unknown = Vec::new();
+        for room in rooms.keys() {
+            match self.sizes.get(room) {
+                Some((size, read)) if read.elapsed() < SIZE_LASTS => {
+                    sizes.insert(room.clone(), *size);
+                }
+                _ => unknown.push(room),
+            }
+        }
+        for some in unknown.chunks(SIDE_BY_SIDE) {
+            let counts = some.iter().map(|room| self.store.member_count(room));
+            for (room, size) in some.iter().zip(try_join_all(counts).await?) {
+                self.sizes.put((*room).clone(), (size, Instant::now()));
+                sizes.insert((*room).clone(), size);
+            }
+        }
+        Ok(sizes)
     }
 }

@@ -74,7 +74,7 @@ async fn while_the_archive_is_away_nothing_is_trimmed_and_ready_says_why() {
     stage.archived(6).await;
     stage.trimmed_to(0).await;
     until("both are ready", async || {
-        archiver.readiness().ready && other.readiness().ready
+        archiver.is_ready() && other.is_ready()
     })
     .await;
     assert_eq!(stage.archive.counted().wrong, 0);

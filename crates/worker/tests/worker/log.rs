@@ -45,7 +45,7 @@ async fn a_worker_goes_on_where_the_last_one_stopped() {
 async fn what_comes_while_it_waits_is_done_at_once() {
     let stage = Stage::new().await;
     let worker = stage.start("one");
-    until("it is ready", async || worker.readiness().ready).await;
+    until("it is ready", async || worker.is_ready()).await;
     stage.say(3).await;
     stage.recorded(3 * usize::from(PARTITIONS)).await;
     let slowest = stage
@@ -86,7 +86,7 @@ async fn a_partition_that_has_trouble_does_not_hold_up_the_others() {
     .await;
     stage.record.trouble.lock().unwrap().clear();
     stage.recorded(11).await;
-    until("it is ready again", async || worker.readiness().ready).await;
+    until("it is ready again", async || worker.is_ready()).await;
     assert_eq!(stage.record.of_room(bad.as_str()), [1]);
 }
 
@@ -124,7 +124,7 @@ async fn a_redis_that_restarts_is_waited_for() {
     stage.redis.restart().unwrap();
     stage.say(5).await;
     stage.recorded(10 * usize::from(PARTITIONS)).await;
-    until("it is ready again", async || worker.readiness().ready).await;
+    until("it is ready again", async || worker.is_ready()).await;
     worker.stop().await;
     for room in stage.rooms() {
         let expected: Vec<u64> = (1..=10).collect();

@@ -108,6 +108,12 @@ impl Worker {
         self.stop().await;
     }
 
+    /// Whether it has begun, and `/ready` says that all is well.
+    pub fn is_ready(&self) -> bool {
+        let readiness = self.readiness();
+        readiness.ready && !readiness.parts.is_empty()
+    }
+
     /// What `/ready` says.
     pub fn readiness(&self) -> chinwag_runtime::health::Readiness {
         self.context.health().readiness()
