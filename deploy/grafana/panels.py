@@ -317,6 +317,8 @@ REDIS = [
 
 FANOUT = reader("fanout", "is not fanned out") + owner("fanout") + [
     lines("Notices", "Published to members who are online but not subscribed to the room.", (rate("chinwag_fanout_notices_total"), "notices"), unit="cps"),
+    lines("Members remembered", "Room members that the fan-out workers keep in memory, so as not to ask Redis at each message; bounded, and by "
+          "worker.", (total("chinwag_fanout_cached_members", "instance"), "{{instance}}")),
     lines("Room list moves", "Moves of a room to the top of a member's list.", (rate("chinwag_fanout_activity_updates_total"), "moves"), unit="cps"),
 ]
 
