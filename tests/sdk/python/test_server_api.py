@@ -3,6 +3,7 @@
 import asyncio
 
 from cent import (
+    BatchRequest,
     BroadcastRequest,
     CentApiResponseError,
     CentUnauthorizedError,
@@ -136,6 +137,14 @@ class ServerApi(Case):
     async def test_info_names_the_gateways(self):
         nodes = (await self.call("info", InfoRequest())).nodes
         self.assertEqual(len({node.uid for node in nodes}), 2)
+
+    async def test_several_requests_go_in_one(self):
+        channel = unique("lobby")
+        publish = PublishRequest(channel=channel, data=1)
+        for parallel, offsets in ((False, [1, 2]), (True, [3, 4])):
+            request = BatchRequest(requests=[publish, publish], parallel=parallel)
+            replies = (await self.call("batch", request)).replies
+            self.assertEqual(sorted(reply.offset for reply in replies), offsets)
 
     async def test_a_wrong_key_and_wrong_requests(self):
         stranger = Client(f"{URL}/api", "another key, another key, another")

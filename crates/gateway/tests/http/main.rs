@@ -9,6 +9,7 @@ mod account;
 mod bad_input;
 mod browser;
 mod direct;
+mod epoch;
 mod message;
 mod page;
 mod room;
