@@ -6,7 +6,7 @@
 The dashboard is what its generator writes, every panel has a description and a unit, and every metric of chinwag's table is on it,
 and no other. Every alert has a severity, a summary, a
 description, a unit test in which it keeps quiet and one in which it fires, and a section in runbook.md that its runbook_url
-names; and there is no section without an alert. Variables of compose.yaml are in .env.example and the other way round, and
+names; and there is no section without an alert. Settings that files and texts name exist. Variables of compose.yaml are in .env.example and the other way round, and
 none of the secrets has a default. promtool, where it is installed, checks rules, their tests, and both scrape configurations.
 Problems go to standard output, one a line. Exit status: 0 none, 1 some. Python 3 and nothing else.
 """
@@ -23,7 +23,7 @@ SEVERITIES = {"critical", "warning", "info"}
 
 
 def main():
-    problems = [*dashboard(), *alerts(), *runbook(), *environment(), *promtool()]
+    problems = [*dashboard(), *alerts(), *runbook(), *settings(), *environment(), *promtool()]
     for problem in problems:
         print(problem)
     sys.exit(1 if problems else 0)
@@ -119,6 +119,22 @@ def runbook():
     for link in re.findall(r"\]\(#([\w-]+)\)", "".join(texts.values())):
         if link not in anchors:
             yield f"runbook.md: there is no section #{link}"
+
+
+def settings():
+    """By the reference page that the binary writes."""
+    reference = (HERE.parent / "crates/server/SETTINGS.md").read_text()
+    keys = set(re.findall(r"^\| `([\w.]+)`", reference, flags=re.MULTILINE))
+    sections = {key.split(".")[0] for key in keys}
+    for path in sorted(path for path in HERE.rglob("*") if path.is_file() and path.suffix not in (".json", ".py", ".pyc")):
+        text = path.read_text()
+        for name in re.findall(r"\bCHINWAG_[A-Z_]+\b", text):
+            if f"`{name}`" not in reference:
+                yield f"{path.name}: there is no setting {name}"
+        for key in re.findall(r"\b(\w+\.\w+)\b", text):
+            # A host or a file may look like a key; those with a key's section and an underscore do not.
+            if key.split(".")[0] in sections and "_" in key and key not in keys:
+                yield f"{path.name}: there is no setting {key}"
 
 
 def environment():
