@@ -63,18 +63,22 @@ async fn an_unknown_user_costs_as_much_as_a_wrong_password() {
     let server = Server::start().await;
     server.person("ann").await;
     let mut shortest = [Duration::MAX; 2];
-    for _ in 0..4 {
+    let mut ratio = 0.0;
+    // The shortest times tend to what the work takes, however busy the machine is.
+    // Fewer than are let through before attempts are limited, which is quick for both.
+    for _ in 0..9 {
         for (shortest, name) in shortest.iter_mut().zip(["ann", "bob"]) {
             let start = std::time::Instant::now();
             assert!(server.log_in(name, "battery staple").await.is_err());
             *shortest = (*shortest).min(start.elapsed());
         }
+        let [known, unknown] = shortest.map(|time| time.as_secs_f64());
+        ratio = known / unknown;
+        if (0.5..2.0).contains(&ratio) {
+            return;
+        }
     }
-    let [known, unknown] = shortest.map(|time| time.as_secs_f64());
-    assert!(
-        (0.5..2.0).contains(&(known / unknown)),
-        "{known} s and {unknown} s"
-    );
+    panic!("a wrong password takes {ratio} times as long as an unknown user");
 }
 
 #[tokio::test]
