@@ -224,7 +224,7 @@ impl Link {
         }
     }
 
-    /// Calls that only read, in one round trip.
+    /// Calls that may be made twice, in one round trip.
     pub(crate) async fn calls(&self, name: &'static str, calls: &[Call]) -> Result<Vec<Value>> {
         let mut pipeline = redis::pipe();
         for call in calls {

@@ -160,23 +160,20 @@ impl Store {
         }
     }
 
-    /// Tells Redis up to where rooms are archived, so that their rings may let go of it.
+    /// Tells Redis up to where rooms are archived, so that their rings may let go of it. Works
+    /// when memory is full.
     ///
     /// # Errors
     /// As every write.
     pub async fn mark_archived(&self, rooms: &[(RoomId, u64)]) -> Result<()> {
-        let mut pipeline = redis::pipe();
-        for (room, seq) in rooms {
-            pipeline
-                .cmd("HSET")
-                .arg(self.keys.room(room).room)
-                .arg("a")
-                .arg(*seq)
-                .ignore();
-        }
-        self.link
-            .pipeline("mark_archived", &pipeline)
-            .await
-            .map(drop)
+        let calls: Vec<Call> = rooms
+            .iter()
+            .map(|(room, seq)| {
+                Call::new("mark_archived")
+                    .key(self.keys.room(room).room)
+                    .number(*seq)
+            })
+            .collect();
+        self.link.calls("mark_archived", &calls).await.map(drop)
     }
 }

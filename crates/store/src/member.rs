@@ -195,21 +195,22 @@ impl Store {
             .await
     }
 
-    /// Puts a room into lists of users, or moves it up in them, to `time`. Never down.
+    /// Puts a room into lists of users, or moves it up in them, to `time`. Never down. Works when
+    /// memory is full.
     ///
     /// # Errors
     /// As every write.
     pub async fn touch_rooms(&self, room: &RoomId, users: &[UserId], time: u64) -> Result<()> {
-        let mut pipeline = redis::pipe();
-        for user in users {
-            pipeline
-                .cmd("ZADD")
-                .arg(self.keys.rooms(user))
-                .arg("GT")
-                .arg(time)
-                .arg(room.as_str());
-        }
-        self.link.pipeline("touch_rooms", &pipeline).await.map(drop)
+        let calls: Vec<Call> = users
+            .iter()
+            .map(|user| {
+                Call::new("touch_room")
+                    .key(self.keys.rooms(user))
+                    .arg(room.as_str())
+                    .number(time)
+            })
+            .collect();
+        self.link.calls("touch_rooms", &calls).await.map(drop)
     }
 
     /// Takes a room out of a user's list.

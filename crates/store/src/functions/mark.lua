@@ -40,3 +40,14 @@ redis.register_function{ function_name = 'finish_work_@V@', flags = { 'allow-oom
     redis.call('LTRIM', keys[2], args[2], -1)
     return redis.call('LLEN', keys[2])
   end }
+
+-- mark_archived: tells a room up to where it is archived.
+-- KEYS: 1 room:{p}:<room>   ARGV: 1 the sequence
+-- Promises: makes no room. Goes on when memory is full, because it is what lets go of memory.
+-- Returns 1 if the room exists.
+redis.register_function{ function_name = 'mark_archived_@V@', flags = { 'allow-oom' },
+  callback = function(keys, args)
+    if redis.call('EXISTS', keys[1]) == 0 then return 0 end
+    redis.call('HSET', keys[1], 'a', args[1])
+    return 1
+  end }

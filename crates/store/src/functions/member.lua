@@ -32,3 +32,12 @@ redis.register_function('change_member_@V@', function(keys, args)
   end
   return { 1, state[1] }
 end)
+
+-- touch_room: puts a room into a user's list, or moves it up in it.
+-- KEYS: 1 rooms:{u}:<user>   ARGV: 1 room, 2 time in ms
+-- Promises: never moves it down. Goes on when memory is full: what is in the logs must be done
+-- before it can be trimmed. Returns 1 if it is new in the list.
+redis.register_function{ function_name = 'touch_room_@V@', flags = { 'allow-oom' },
+  callback = function(keys, args)
+    return redis.call('ZADD', keys[1], 'GT', args[2], args[1])
+  end }

@@ -167,6 +167,39 @@ async fn an_entry_that_somebody_else_wrote_does_not_stop_the_log() {
     assert_eq!(readable, [true, false, false]);
 }
 
+#[tokio::test]
+async fn what_lets_go_of_memory_works_when_it_is_full() {
+    let (redis, store) = store().await;
+    let lobby = room("lobby");
+    append(&store, says(&lobby, CHANNEL, "ann", "", "one"), (0, 0)).await;
+    let partition = store.keys().of_room(&lobby);
+    let mut connection = redis.connection().unwrap();
+    let set = ["set", "maxmemory", "1"];
+    redis::cmd("CONFIG")
+        .arg(&set)
+        .query::<String>(&mut connection)
+        .unwrap();
+    let draft = says(&lobby, CHANNEL, "ann", "", "two");
+    let refused = store.append(partition, &[draft]).await;
+    assert!(matches!(refused, Err(Error::Full(_))), "{refused:?}");
+    let mut reader = store.reader(10, Duration::from_millis(10)).unwrap();
+    let batches = reader.read(&[(partition, LogId::default())]).await.unwrap();
+    let last = batches[0].entries[0].id;
+    store.touch_rooms(&lobby, &[user("ann")], 7).await.unwrap();
+    let rooms = [(lobby.clone(), 1), (room("missing"), 1)];
+    store.mark_archived(&rooms).await.unwrap();
+    assert_eq!(store.positions(&[room("missing")]).await.unwrap(), [None]);
+    let name = process("one");
+    let mut trimmed = 0;
+    for role in ["fanout", "archiver"] {
+        let lease = store.take_lease(partition, role, &name, LONG, 0).await;
+        let lease = lease.unwrap().unwrap();
+        let roles = ["archiver", "fanout"];
+        trimmed = store.move_mark(&lease, last, 1, &roles).await.unwrap();
+    }
+    assert_eq!(trimmed, 1);
+}
+
 fn log_key(connection: &mut redis::Connection) -> String {
     let keys: Vec<String> = redis::cmd("KEYS").arg("log:*").query(connection).unwrap();
     keys[0].clone()

@@ -1,5 +1,11 @@
 //! Stories of the store against a real redis-server, each test with its own.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 mod append;
 mod hold;
 mod room;
