@@ -8,6 +8,7 @@
 //! - `ops`: health, metrics, logs, settings and the one command.
 //! - `sdk`: the official SDKs of the open protocol, unmodified.
 //! - `browser`: the page, in a real browser.
+//! - `weather`: Redis goes away and comes back while people are connected.
 //! - `dashboards`: every query of the dashboard and the alerts, in a real Prometheus.
 
 mod browser;
@@ -20,3 +21,4 @@ mod restart;
 mod rubbish;
 mod sdk;
 mod user;
+mod weather;

@@ -30,6 +30,19 @@ pub(crate) struct Connection {
     pub session_open: Cell<bool>,
     closing: RefCell<Option<(u16, String)>>,
     closed: Notify,
+    stage: Cell<Stage>,
+    staged: Notify,
+}
+
+/// How far a connection has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Its `connect` was not answered yet. Clients forget what they were pushed before that.
+    Coming,
+    /// It may be pushed to.
+    Here,
+    /// It was cleaned up after: nothing may begin for it any more.
+    Gone,
 }
 
 impl Connection {
@@ -49,6 +62,8 @@ impl Connection {
             session_open: Cell::new(false),
             closing: RefCell::default(),
             closed: Notify::new(),
+            stage: Cell::new(Stage::Coming),
+            staged: Notify::new(),
         })
     }
 
@@ -89,6 +104,13 @@ impl Connection {
             .is_some_and(|subscription| subscription.server_side)
     }
 
+    /// How many subscriptions the server made.
+    pub(crate) fn server_side(&self) -> usize {
+        let subscriptions = self.subscriptions.borrow();
+        let made = subscriptions.values().filter(|one| one.server_side);
+        made.count()
+    }
+
     /// Puts a push into the outbox.
     pub(crate) fn push(&self, push: &Push) {
         self.outbox.put(encode(self.encoding, push), false);
@@ -110,6 +132,30 @@ impl Connection {
             );
         }
         self.outbox.put(frame.freeze(), false);
+    }
+
+    /// Its `connect` was answered.
+    pub(crate) fn has_come(&self) {
+        self.stage.set(Stage::Here);
+        self.staged.notify_waiters();
+    }
+
+    /// It ends: nothing begins for it any more.
+    pub(crate) fn goes(&self) {
+        self.stage.set(Stage::Gone);
+        self.staged.notify_waiters();
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        self.stage.get() == Stage::Gone
+    }
+
+    /// Waits until its `connect` was answered. `false` if it ended before.
+    pub(crate) async fn here(&self) -> bool {
+        while self.stage.get() == Stage::Coming {
+            self.staged.notified().await;
+        }
+        !self.is_gone()
     }
 
     /// Has the connection closed. The first reason counts.

@@ -92,7 +92,7 @@ impl Hub {
         let Some(entry) = rooms.get_mut(room) else {
             return Vec::new();
         };
-        let seq = position.map_or(0, |position| position.seq);
+        let seq = position.map_or(u64::MAX, |position| position.seq);
         let lacking = entry
             .subscribers
             .values()
@@ -167,8 +167,9 @@ impl Hub {
         delivered
     }
 
-    /// A room's log has begun an epoch.
-    pub(crate) fn begin_epoch(&self, room: &RoomId, position: Position) {
+    /// A room stands elsewhere than the last event says: its log has begun an epoch, or what came
+    /// meanwhile cannot be had.
+    pub(crate) fn moved(&self, room: &RoomId, position: Position) {
         if let Some(room) = self.rooms.borrow_mut().get_mut(room) {
             room.position = Some(position);
         }

@@ -4,6 +4,7 @@
 //! Threads say which rooms they want. A room's place in the order of a thread's events is where
 //! [`ShardEvent::Opened`] stands: all that comes after it is newer than the position it names.
 
+mod answer;
 mod room;
 mod work;
 
@@ -32,6 +33,8 @@ pub(crate) const SHARD_QUEUE: usize = 8_192;
 const WANTED_QUEUE: usize = 8_192;
 /// How long a room without members here is listened to: they tend to come back.
 const LINGER: Duration = Duration::from_secs(45);
+/// A connection that lasted as long was a good one: when it breaks, the next is tried at once.
+const LASTING: Duration = Duration::from_secs(5);
 /// How often silent rooms are compared with Redis, and the connection is asked for a sign of life.
 const SWEEP: Duration = Duration::from_secs(5);
 
@@ -45,8 +48,10 @@ pub(crate) enum ShardEvent {
     /// A room's log has begun an epoch; up to the position everybody has everything.
     Epoch(RoomId, Position),
     /// A room's readers here have something that is no longer true, or lack something that
-    /// cannot be had.
-    Broken(RoomId),
+    /// cannot be had. It stands at the position.
+    Broken(RoomId, Position),
+    /// Notices and orders may have been lost.
+    Missed,
     /// Something about users of this gateway.
     Notice(Arc<Notice>),
     /// An order to all gateways.
@@ -122,26 +127,33 @@ impl Inlet {
     /// Listens until the context stops, through as many connections as it takes.
     pub(crate) async fn run(mut self) {
         let mut backoff = Backoff::default().delays();
+        let mut first = true;
         while !self.context.is_stopping() {
             match self.connected().await {
                 Ok(listener) => {
-                    backoff.reset();
                     self.ready.ready();
+                    if !std::mem::take(&mut first) {
+                        self.hand_all(&ShardEvent::Missed).await;
+                    }
+                    let began = Instant::now();
                     self.listen(listener).await;
                     if !self.context.is_stopping() {
                         metrics::counter!("chinwag_redis_reconnects_total", "connection" => "inlet")
                             .increment(1);
                     }
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "cannot listen to Redis");
-                    tokio::select! {
-                        () = backoff.wait() => {}
-                        () = self.context.stopping() => {}
+                    if began.elapsed() > LASTING {
+                        backoff.reset();
+                        self.ready.not_ready("not listening to Redis");
+                        continue;
                     }
                 }
+                Err(error) => tracing::warn!(%error, "cannot listen to Redis"),
             }
             self.ready.not_ready("not listening to Redis");
+            tokio::select! {
+                () = backoff.wait() => {}
+                () = self.context.stopping() => {}
+            }
         }
     }
 
@@ -157,7 +169,7 @@ impl Inlet {
             ear.join(some).await?;
         }
         self.work.listen_through(ear);
-        self.repair_all();
+        self.reopen_all();
         Ok(listener)
     }
 
@@ -179,7 +191,11 @@ impl Inlet {
             match happening {
                 Happening::Heard(Some(heard)) => self.heard(heard).await,
                 Happening::Wanted(wanted) => self.wanted(wanted).await,
-                Happening::Done(Done::Deaf) => return,
+                Happening::Done(Done::Deaf(generation)) => {
+                    if self.work.is_current(generation) {
+                        return;
+                    }
+                }
                 Happening::Done(done) => self.done(done).await,
                 Happening::Renamed => return self.hand_all(&ShardEvent::Reborn).await,
                 Happening::Sweep => self.sweep(&listener),
@@ -187,7 +203,9 @@ impl Inlet {
             }
             if listener.overflowed() {
                 tracing::warn!("more was published than could be taken; looking at every room");
-                self.repair_all();
+                let rooms: Vec<RoomId> = self.rooms.keys().cloned().collect();
+                rooms.into_iter().for_each(|id| self.repair(id));
+                self.hand_all(&ShardEvent::Missed).await;
             }
         }
     }
@@ -279,78 +297,6 @@ impl Inlet {
         metrics::gauge!("chinwag_gateway_rooms").set(crate::batcher::count(self.rooms.len()));
     }
 
-    async fn done(&mut self, done: Done) {
-        match done {
-            Done::Opened(positions) => {
-                for (id, position) in positions {
-                    let Some(room) = self.rooms.get_mut(&id) else {
-                        continue;
-                    };
-                    let waiting = room.open(position);
-                    if position.is_none() {
-                        self.rooms.remove(&id);
-                    }
-                    self.hand(&waiting, &ShardEvent::Opened(id.clone(), position))
-                        .await;
-                    self.release(id).await;
-                }
-            }
-            Done::Repaired(id, read) => {
-                let Some(room) = self.rooms.get_mut(&id) else {
-                    return;
-                };
-                let to = room.shards();
-                let (events, waiting) = room.repaired(&id, read);
-                for event in events {
-                    self.hand(&to, &event).await;
-                }
-                if let Some(position) = self.rooms.get(&id).and_then(Room::position) {
-                    let opened = ShardEvent::Opened(id.clone(), Some(position));
-                    self.hand(&waiting, &opened).await;
-                }
-                self.release(id).await;
-            }
-            Done::Behind(ids) => ids.into_iter().for_each(|id| self.repair(id)),
-            Done::Deaf => {}
-        }
-    }
-
-    /// Hands on what was held while a room was looked at.
-    async fn release(&mut self, id: RoomId) {
-        let held = self
-            .rooms
-            .get_mut(&id)
-            .map(Room::take_held)
-            .unwrap_or_default();
-        for delivery in held {
-            let Some(room) = self.rooms.get_mut(&id) else {
-                return;
-            };
-            let offered = room.offer(delivery);
-            self.offered(id.clone(), offered).await;
-        }
-    }
-
-    fn repair(&mut self, id: RoomId) {
-        if let Some(from) = self.rooms.get_mut(&id).and_then(Room::begin_repair) {
-            self.work.repair(id, from);
-        }
-    }
-
-    fn repair_all(&mut self) {
-        let rooms: Vec<RoomId> = self.rooms.keys().cloned().collect();
-        let mut unknown = Vec::new();
-        for id in rooms {
-            match self.rooms.get_mut(&id) {
-                Some(room) if room.is_unopened() => unknown.push(id),
-                _ => self.repair(id),
-            }
-        }
-        if !unknown.is_empty() {
-            self.work.open(unknown);
-        }
-    }
-
     /// Compares rooms that have been silent with Redis, forgets those that nobody wants, and asks
     /// the connection for a sign of life.
     fn sweep(&mut self, listener: &Listener) {
@@ -359,15 +305,14 @@ impl Inlet {
         let now = Instant::now();
         let mut silent = Vec::new();
         let mut unwanted = Vec::new();
-        for (id, room) in &self.rooms {
-            if room.unwanted_for(now).is_some_and(|time| time > LINGER) {
+        for (id, room) in &mut self.rooms {
+            let unwanted_for = room.unwanted_for(now).filter(|_| !room.is_closing());
+            if unwanted_for.is_some_and(|time| time > LINGER) {
+                room.close();
                 unwanted.push(id.clone());
             } else if let Some(position) = room.silent_at(now, SWEEP) {
                 silent.push((id.clone(), position));
             }
-        }
-        for id in &unwanted {
-            self.rooms.remove(id);
         }
         self.work.sweep(silent, unwanted);
     }

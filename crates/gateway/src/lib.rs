@@ -5,13 +5,14 @@
 //!
 //! Never knows of the other processes, except through what is in Redis.
 //!
-//! The way in: [`listener`] accepts, [`upgrade`] makes sockets, [`socket`] reads [`command`]s,
-//! [`verbs`] and [`backend`] write to Redis in batches. The way out: [`inlet`] hears what is
-//! published and checks it with [`tail`], each thread's [`hub`] gives it to connections, and each
-//! connection's [`outbox`] goes out in as few writes as possible.
+//! The way in: `listener` accepts, `upgrade` makes sockets, `socket` reads `command`s, [`verbs`]
+//! and [`backend`] write to Redis in batches. The way out: `inlet` hears what is published and
+//! checks it with `tail`, each thread's `hub` gives it to connections, and each connection's
+//! `outbox` goes out in as few writes as possible.
 
 mod access;
 mod api;
+mod appear;
 mod batcher;
 mod command;
 mod connection;
@@ -21,6 +22,7 @@ mod hub;
 mod inlet;
 mod listener;
 mod name;
+mod notices;
 mod outbox;
 mod rate;
 mod recover;

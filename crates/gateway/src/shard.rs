@@ -15,6 +15,7 @@ use serde_json::json;
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::alive::Alive;
+use crate::appear;
 use crate::backend::Backend;
 use crate::batcher::count;
 use crate::connection::Connection;
@@ -22,6 +23,7 @@ use crate::delivery::Delivery;
 use crate::gate::Gate;
 use crate::hub::Hub;
 use crate::inlet::{ShardEvent, Wanted, Wishes};
+use crate::notices;
 use crate::subscription;
 
 /// Unsubscribed by the server; do not come back by yourself.
@@ -111,7 +113,13 @@ impl Shard {
         }
     }
 
-    fn of_user(&self, user: &UserId) -> Vec<Rc<Connection>> {
+    /// The users who have sessions on this thread.
+    pub(crate) fn users(&self) -> Vec<UserId> {
+        self.users.borrow().keys().cloned().collect()
+    }
+
+    /// A user's sessions on this thread.
+    pub(crate) fn of_user(&self, user: &UserId) -> Vec<Rc<Connection>> {
         self.users.borrow().get(user).cloned().unwrap_or_default()
     }
 
@@ -162,15 +170,17 @@ impl Shard {
                 lacking.iter().for_each(|one| self.let_recover(one, &room));
             }
             ShardEvent::Epoch(room, position) => {
-                self.hub.begin_epoch(&room, position);
+                self.hub.moved(&room, position);
                 self.tell_epoch(&room, position.seq, position.epoch);
             }
-            ShardEvent::Broken(room) => {
+            ShardEvent::Broken(room, position) => {
+                self.hub.moved(&room, position);
                 self.hub
                     .subscribers(&room, None)
                     .iter()
                     .for_each(|one| self.let_recover(one, &room));
             }
+            ShardEvent::Missed => notices::look_after_all(self),
             ShardEvent::Notice(notice) => self.notice(&notice),
             ShardEvent::Order(order) => self.order(&order),
             ShardEvent::Reborn => self.all().iter().for_each(|one| one.close(Close::Shutdown)),
@@ -252,7 +262,7 @@ impl Shard {
         match notice {
             Notice::Appear { room, seq, users } => {
                 for connection in users.iter().flat_map(|user| self.of_user(user)) {
-                    subscription::appear(self, &connection, room, Some(*seq));
+                    appear::appear(self, &connection, room, Some(*seq));
                 }
             }
             Notice::Vanish { room, users } => {
@@ -311,7 +321,7 @@ impl Shard {
             }
             Order::Subscribe { user, room } => {
                 for connection in self.of_user(user) {
-                    subscription::appear(self, &connection, room, None);
+                    appear::appear(self, &connection, room, None);
                 }
             }
             Order::Unsubscribe { user, room } => {

@@ -106,6 +106,7 @@ pub(crate) async fn serve(shard: Rc<Shard>, connection: Rc<Connection>, stream: 
 }
 
 async fn clean_up(shard: &Rc<Shard>, connection: &Rc<Connection>) {
+    connection.goes();
     let rooms: Vec<_> = connection.subscriptions.borrow().keys().cloned().collect();
     for room in rooms {
         subscription::end(shard, connection, &room);

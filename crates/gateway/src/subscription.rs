@@ -6,15 +6,17 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chinwag_protocol::code::{Code, Refusal};
 use chinwag_protocol::event::Event;
 use chinwag_protocol::id::RoomId;
 use chinwag_protocol::position::{Position, epoch_text};
-use chinwag_protocol::push::{Happening, Publication, Push, Subscribe};
+use chinwag_protocol::push::Publication;
 use chinwag_protocol::result::SubscribeResult;
 use chinwag_store::presence::Occupant;
 use futures_util::StreamExt;
+use tokio::time::{Instant, timeout_at};
 
 use crate::config::Policy;
 use crate::connection::Connection;
@@ -26,6 +28,8 @@ use crate::shard::Shard;
 
 /// Reads of one connection under way at once.
 const READS: usize = 8;
+/// How long rooms may take to open. Clients wait for 5 seconds.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// A subscription of a connection.
 pub(crate) struct Subscription {
@@ -85,12 +89,13 @@ pub(crate) async fn prepare(
     if !wishes.is_empty() {
         shard.wish(Wanted::Join(shard.index, wishes));
     }
+    let deadline = Instant::now() + OPEN_TIMEOUT;
     futures_util::stream::iter(entered)
         .map(|(plan, entry)| async move {
             let room = plan.room.clone();
             let prepared = match entry {
                 Ok(entry) => {
-                    let prepared = finish(shard, connection, plan, entry).await;
+                    let prepared = finish(shard, connection, plan, entry, deadline).await;
                     if prepared.is_err() {
                         end(shard, connection, &room);
                     }
@@ -107,6 +112,9 @@ pub(crate) async fn prepare(
 
 fn enter(shard: &Shard, connection: &Rc<Connection>, plan: &Plan) -> Result<Entry, Refusal> {
     let mut subscriptions = connection.subscriptions.borrow_mut();
+    if connection.is_gone() {
+        return Err(unavailable());
+    }
     if subscriptions.contains_key(&plan.room) {
         return Err(Refusal::new(Code::AlreadySubscribed, "already subscribed"));
     }
@@ -136,19 +144,26 @@ fn enter(shard: &Shard, connection: &Rc<Connection>, plan: &Plan) -> Result<Entr
     Ok(shard.hub.enter(&plan.room, connection, plan.wants_comings))
 }
 
+fn unavailable() -> Refusal {
+    let message = "the channel cannot be had now; try again";
+    Refusal::new(Code::Unavailable, message)
+}
+
 async fn finish(
     shard: &Rc<Shard>,
     connection: &Rc<Connection>,
     plan: Plan,
     entry: Entry,
+    deadline: Instant,
 ) -> Result<Prepared, Refusal> {
-    let unavailable = || {
-        Refusal::new(
-            Code::Unavailable,
-            "the channel cannot be had now; try again",
-        )
-    };
-    entry.opened.await.ok().flatten().ok_or_else(unavailable)?;
+    // Without Redis nobody answers, and whoever waits here reads nothing from the socket.
+    let opened = timeout_at(deadline, entry.opened).await;
+    let opened = opened.ok().and_then(Result::ok).flatten();
+    opened.ok_or_else(unavailable)?;
+    // Only now: who is put out after this is put out by an event that this thread hears.
+    if plan.policy.members_only && !is_member(shard, connection, &plan.room).await? {
+        return Err(Refusal::new(Code::PermissionDenied, "permission denied"));
+    }
     let mut read = None;
     if let Some(since) = plan.since {
         read = recovered(shard, &plan, since).await?;
@@ -215,7 +230,11 @@ async fn recovered(
             Ok(Some((top.position, publications)))
         }
         Ok(Missed::Rewind(_)) => Ok(None),
-        Err(refusal) if refusal.code == Code::UnrecoverablePosition => Ok(None),
+        // What cannot be read can be recovered no more than what is gone, and must not keep
+        // somebody out for good.
+        Err(refusal) if matches!(refusal.code, Code::UnrecoverablePosition | Code::Internal) => {
+            Ok(None)
+        }
         Err(refusal) => Err(refusal),
     }
 }
@@ -302,78 +321,12 @@ pub(crate) fn end(shard: &Rc<Shard>, connection: &Rc<Connection>, room: &RoomId)
     true
 }
 
-/// A room appears on a live session: subscribes it, from `seq` on if one is given.
-pub(crate) fn appear(
-    shard: &Rc<Shard>,
-    connection: &Rc<Connection>,
-    room: &RoomId,
-    seq: Option<u64>,
-) {
-    let Some(policy) = shard.backend.config.namespaces.policy(room) else {
-        return;
-    };
-    if connection.is_subscribed(room) {
-        return;
-    }
-    let (shard, connection) = (Rc::clone(shard), Rc::clone(connection));
-    let since = seq.map(|seq| Position::new(0, seq.saturating_sub(1)));
-    let plan = Plan {
-        room: room.clone(),
-        policy,
-        server_side: true,
-        expires_at: None,
-        info: None,
-        since,
-        wants_comings: policy.join_leave,
-        recoverable: true,
-    };
-    shard.context.clone().spawn_local("appear", async move {
-        // The notice may be older than what has happened since.
-        if policy.members_only && !is_member(&shard, &connection, &plan.room).await {
-            return;
-        }
-        for (room, prepared) in prepare(&shard, &connection, vec![plan]).await {
-            match prepared.and_then(|prepared| start(&shard, &connection, prepared)) {
-                Ok(started) => show(&connection, &room, since, &started),
-                Err(refusal) => tracing::debug!(%room, %refusal, "a room cannot be shown"),
-            }
-        }
-    });
-}
-
-async fn is_member(shard: &Shard, connection: &Connection, room: &RoomId) -> bool {
+/// Whether the connection's user is a member of a room.
+async fn is_member(shard: &Shard, connection: &Connection, room: &RoomId) -> Result<bool, Refusal> {
     let Some(user) = connection.user() else {
-        return false;
+        return Ok(false);
     };
-    matches!(
-        shard.backend.store.membership(room, &user).await,
-        Ok(Some(_))
-    )
-}
-
-/// Pushes a subscription that the server made, and what belongs to it.
-fn show(connection: &Connection, room: &RoomId, since: Option<Position>, started: &Started) {
-    let SubscribeResult {
-        epoch,
-        publications,
-        recovered,
-        offset,
-        ..
-    } = &started.result;
-    let from = since
-        .filter(|_| *recovered)
-        .map_or(*offset, |since| since.seq);
-    let subscribe = Subscribe {
-        recoverable: true,
-        positioned: true,
-        epoch: epoch.clone(),
-        offset: from,
-        ..Subscribe::default()
-    };
-    connection.push(&Push::new(room.as_str(), Happening::Subscribe(subscribe)));
-    for publication in publications {
-        let happening = Happening::Pub(publication.clone());
-        connection.push(&Push::new(room.as_str(), happening));
-    }
-    push_later(connection, &started.later);
+    let membership = shard.backend.store.membership(room, &user).await;
+    let membership = membership.map_err(|error| crate::backend::refusal(&error))?;
+    Ok(membership.is_some())
 }

@@ -35,6 +35,7 @@ pub(crate) async fn handle(asked: Asked, request: ConnectRequest) -> Result<(), 
         Ok((result, later)) => {
             asked.answer(Ok(Outcome::Connect(result)));
             subscription::push_later(&asked.connection, &later);
+            asked.connection.has_come();
             Ok(())
         }
         Err(refusal) => {
@@ -94,6 +95,8 @@ async fn begin(
                 subs.insert(room.to_string(), started.result);
             }
             Err(refusal) if refusal.code == Code::LimitExceeded => break,
+            // No member any more, since the list was read.
+            Err(refusal) if refusal.code == Code::PermissionDenied => {}
             Err(refusal) => return Err(refusal),
         }
     }

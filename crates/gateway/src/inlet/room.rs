@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chinwag_protocol::id::RoomId;
 use chinwag_protocol::position::Position;
 
 use crate::delivery::Delivery;
@@ -24,9 +25,12 @@ pub(crate) struct Room {
     tail: Option<Tail>,
     /// Whether it is being looked at.
     busy: bool,
+    /// Whether Redis is being told that nobody here listens to it. Who wants it meanwhile waits:
+    /// a wish to hear that overtook this would leave everybody deaf.
+    closing: bool,
     held: Vec<Arc<Delivery>>,
-    /// Something was dropped from `held`.
-    overflowed: bool,
+    /// Something was dropped from `held`, or somebody wanted it looked at while it was.
+    again: bool,
     last: Instant,
     unwanted_since: Option<Instant>,
 }
@@ -50,8 +54,9 @@ impl Room {
             waiting: Vec::new(),
             tail: None,
             busy: true,
+            closing: false,
             held: Vec::new(),
-            overflowed: false,
+            again: false,
             last: Instant::now(),
             unwanted_since: None,
         }
@@ -119,11 +124,28 @@ impl Room {
 
     /// It is known where the room stands, or that this cannot be known. The threads to tell.
     pub(crate) fn open(&mut self, position: Option<Position>) -> Vec<usize> {
-        if self.tail.is_none() {
-            self.tail = position.map(Tail::new);
+        if self.closing || self.tail.is_some() {
+            return Vec::new();
         }
+        self.tail = position.map(Tail::new);
         self.busy = false;
         std::mem::take(&mut self.waiting)
+    }
+
+    /// Redis will be told that nobody here listens to it. From now on nothing is known of it.
+    pub(crate) fn close(&mut self) {
+        (self.busy, self.closing, self.tail) = (true, true, None);
+        self.held.clear();
+    }
+
+    /// Redis was told. Whether somebody wants it again by now, and it must be opened.
+    pub(crate) fn closed(&mut self) -> bool {
+        self.closing = false;
+        self.is_wanted()
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing
     }
 
     pub(crate) fn offer(&mut self, delivery: Arc<Delivery>) -> Offered {
@@ -148,7 +170,7 @@ impl Room {
         if self.held.len() < HELD_EVENTS {
             self.held.push(delivery);
         } else {
-            self.overflowed = true;
+            self.again = true;
         }
         Offered::Held
     }
@@ -156,7 +178,7 @@ impl Room {
     /// Begins to look at the room, unless somebody does: the position to read from.
     pub(crate) fn begin_repair(&mut self) -> Option<Position> {
         if self.busy {
-            self.overflowed = true;
+            self.again = true;
             return None;
         }
         let position = self.position()?;
@@ -164,16 +186,13 @@ impl Room {
         Some(position)
     }
 
-    /// What looking at the room has brought: what to hand on, in order, and to whom it opens.
-    pub(crate) fn repaired(
-        &mut self,
-        id: &chinwag_protocol::id::RoomId,
-        read: Read,
-    ) -> (Vec<ShardEvent>, Vec<usize>) {
-        self.busy = false;
+    /// What looking at the room has brought: what to hand on, in order, and who waited for that. A
+    /// look that failed says nothing, and the threads that waited have it no longer.
+    pub(crate) fn repaired(&mut self, id: &RoomId, read: Read) -> (Vec<ShardEvent>, Vec<usize>) {
         let Some(tail) = &mut self.tail else {
             return (Vec::new(), Vec::new());
         };
+        self.busy = false;
         let mut handed = Vec::new();
         match read {
             Read::Missed { epoch, deliveries } => {
@@ -191,22 +210,90 @@ impl Room {
             }
             Read::Rewound(position) => {
                 *tail = Tail::new(position);
-                handed.push(ShardEvent::Broken(id.clone()));
+                handed.push(ShardEvent::Broken(id.clone(), position));
             }
-            // Nothing is known. The next event or sweep will try again.
-            Read::Failed => return (handed, Vec::new()),
+            Read::Failed => {
+                self.again = true;
+                let waiting = std::mem::take(&mut self.waiting);
+                waiting.iter().for_each(|shard| self.leave(*shard));
+                return (handed, waiting);
+            }
         }
         (handed, std::mem::take(&mut self.waiting))
     }
 
-    /// What was held. If some of it was dropped, the next of them shows a gap.
-    pub(crate) fn take_held(&mut self) -> Vec<Arc<Delivery>> {
-        if std::mem::take(&mut self.overflowed) {
-            // Makes the next sweep look even if nothing else comes.
-            self.last = Instant::now()
-                .checked_sub(Duration::from_secs(3600))
-                .unwrap_or(self.last);
+    /// What was held, and whether the room must be looked at once more.
+    pub(crate) fn take_held(&mut self) -> (Vec<Arc<Delivery>>, bool) {
+        (
+            std::mem::take(&mut self.held),
+            std::mem::take(&mut self.again),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seq: u64) -> Position {
+        Position::new(1, seq)
+    }
+
+    fn opened(shards: &[usize]) -> Room {
+        let mut room = Room::new(2);
+        for shard in shards {
+            assert_eq!(room.join(*shard), None);
         }
-        std::mem::take(&mut self.held)
+        assert_eq!(room.open(Some(at(7))), shards);
+        room
+    }
+
+    #[test]
+    fn who_wants_a_room_that_is_being_left_waits_until_it_is_opened_anew() {
+        let mut room = opened(&[0]);
+        room.leave(0);
+        room.close();
+        assert_eq!(room.join(1), None);
+        assert_eq!(
+            room.open(Some(at(7))),
+            [0; 0],
+            "an answer to an older question"
+        );
+        assert!(room.closed());
+        assert_eq!(room.open(Some(at(9))), [1]);
+        assert_eq!(room.position(), Some(at(9)));
+    }
+
+    #[test]
+    fn a_late_failure_to_open_changes_nothing() {
+        let mut room = opened(&[0]);
+        assert_eq!(room.open(None), [0; 0]);
+        assert_eq!(room.position(), Some(at(7)));
+    }
+
+    #[test]
+    fn nobody_waits_for_ever_for_a_look_that_failed() {
+        let id = RoomId::new("lobby").unwrap();
+        let mut room = opened(&[0]);
+        assert_eq!(room.begin_repair(), Some(at(7)));
+        assert_eq!(room.join(1), None);
+        let (handed, waiting) = room.repaired(&id, Read::Failed);
+        assert!(handed.is_empty());
+        assert_eq!(waiting, [1]);
+        assert_eq!(room.shards(), [0]);
+        assert!(room.take_held().1, "and it is looked at once more");
+        assert_eq!(room.join(1), Some(at(7)));
+    }
+
+    #[test]
+    fn who_asks_for_a_look_while_one_is_under_way_gets_another() {
+        let id = RoomId::new("lobby").unwrap();
+        let mut room = opened(&[0]);
+        assert!(room.begin_repair().is_some());
+        assert!(room.begin_repair().is_none());
+        let (epoch, deliveries) = (1, Vec::new());
+        room.repaired(&id, Read::Missed { epoch, deliveries });
+        assert!(room.take_held().1);
+        assert!(room.begin_repair().is_some());
     }
 }

@@ -2,7 +2,7 @@
 //! was missed, sweeping the silent ones. Each ends with a [`Done`].
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chinwag_protocol::id::RoomId;
 use chinwag_protocol::position::Position;
@@ -16,19 +16,24 @@ use crate::recover::{Missed, RECOVER_EVENTS};
 
 /// Repairs under way at once, so that a reconnection does not flood Redis.
 const REPAIRS: usize = 64;
+/// How long a look that failed waits before it says so: it is followed by another.
+const FAILED_PAUSE: Duration = Duration::from_millis(200);
 /// Rooms asked for in one round trip.
 const CHUNK: usize = 512;
 
-/// Something that was done.
+/// Something that was done. What was done through a connection carries its number, see
+/// [`Work::listen_through`].
 pub(crate) enum Done {
     /// Rooms are listened to, from these positions on; `None` where that failed.
-    Opened(Vec<(RoomId, Option<Position>)>),
+    Opened(u64, Vec<(RoomId, Option<Position>)>),
+    /// Rooms are no longer listened to.
+    Closed(u64, Vec<RoomId>),
     /// A room was looked at.
     Repaired(RoomId, Read),
     /// Redis is ahead of what was heard of these rooms.
     Behind(Vec<RoomId>),
     /// The listening connection gives no sign of life: make another.
-    Deaf,
+    Deaf(u64),
 }
 
 /// What a look at a room's log has brought.
@@ -52,6 +57,8 @@ pub(crate) struct Work {
     context: Context,
     finished: mpsc::Sender<Done>,
     ear: Option<Ear>,
+    /// Grows with each connection.
+    generation: u64,
     repairs: Arc<Semaphore>,
 }
 
@@ -63,13 +70,21 @@ impl Work {
             context,
             finished,
             ear: None,
+            generation: 0,
             repairs,
         }
     }
 
-    /// Subscribes through this connection from now on.
+    /// Subscribes through this connection from now on. What was begun through another counts no
+    /// longer.
     pub(crate) fn listen_through(&mut self, ear: Ear) {
         self.ear = Some(ear);
+        self.generation += 1;
+    }
+
+    /// Whether something was done through the present connection.
+    pub(crate) fn is_current(&self, generation: u64) -> bool {
+        self.generation == generation
     }
 
     /// Begins to listen to rooms, and then reads where they stand: all that comes later is heard.
@@ -78,16 +93,17 @@ impl Work {
         let Some(mut ear) = self.ear.clone() else {
             return;
         };
+        let generation = self.generation;
         self.context.spawn("open rooms", async move {
             for some in rooms.chunks(CHUNK) {
                 let positions = match ear.join(some).await {
-                    Ok(()) => positions(&backend, some).await,
+                    Ok(()) => opened(&backend, &mut ear, some).await,
                     Err(error) => {
                         tracing::warn!(%error, "cannot listen to rooms");
                         some.iter().map(|room| (room.clone(), None)).collect()
                     }
                 };
-                drop(finished.send(Done::Opened(positions)).await);
+                drop(finished.send(Done::Opened(generation, positions)).await);
             }
         });
     }
@@ -101,6 +117,9 @@ impl Work {
             let began = Instant::now();
             let read = read(&backend, &room, from).await;
             metrics::histogram!("chinwag_gateway_gap_repair_seconds").record(began.elapsed());
+            if matches!(read, Read::Failed) {
+                tokio::time::sleep(FAILED_PAUSE).await;
+            }
             drop(finished.send(Done::Repaired(room, read)).await);
         });
     }
@@ -111,13 +130,15 @@ impl Work {
         let Some(mut ear) = self.ear.clone() else {
             return;
         };
+        let generation = self.generation;
         self.context.spawn("sweep rooms", async move {
             if let Err(error) = ear.leave(&unwanted).await {
                 tracing::warn!(%error, "cannot stop listening to rooms");
             }
+            drop(finished.send(Done::Closed(generation, unwanted)).await);
             if let Err(error) = ear.ping().await {
                 tracing::warn!(%error, "the listening connection gives no sign of life");
-                drop(finished.send(Done::Deaf).await);
+                drop(finished.send(Done::Deaf(generation)).await);
                 return;
             }
             for some in silent.chunks(CHUNK) {
@@ -128,6 +149,21 @@ impl Work {
             }
         });
     }
+}
+
+/// Where rooms stand that are listened to. Those of which that cannot be known are left again.
+async fn opened(
+    backend: &Backend,
+    ear: &mut Ear,
+    rooms: &[RoomId],
+) -> Vec<(RoomId, Option<Position>)> {
+    let positions = positions(backend, rooms).await;
+    let failed = positions.iter().filter(|(_, position)| position.is_none());
+    let failed: Vec<RoomId> = failed.map(|(room, _)| room.clone()).collect();
+    if let Err(error) = ear.leave(&failed).await {
+        tracing::warn!(%error, "cannot stop listening to rooms");
+    }
+    positions
 }
 
 async fn positions(backend: &Backend, rooms: &[RoomId]) -> Vec<(RoomId, Option<Position>)> {
