@@ -151,8 +151,9 @@ describe('unread marks', () => {
     const other = await bob.tab();
     const badge = other.locator('.room-link', { hasText: 'Tea' }).locator('.badge');
     for (const text of ['one', 'two', 'three']) await alice.write(text);
-    await bob.link('Tea').locator('.badge', { hasText: '3' }).waitFor();
-    await badge.filter({ hasText: '3' }).waitFor();
+    for (const place of [bob.link('Tea').locator('.badge'), badge]) {
+      await eventually(() => place.allTextContents(), (texts) => assert.deepEqual(texts, ['3 unread']));
+    }
     await eventually(() => bob.page.title(), (title) => assert.match(title, /^\(1\)/));
     await bob.openRoom('Tea');
     await bob.page.locator('.unread-line').waitFor();
@@ -166,7 +167,8 @@ describe('unread marks', () => {
 });
 
 describe('a long history', () => {
-  const COUNT = 130;
+  /** More than a room keeps in Redis, so that scrolling crosses into the archive. */
+  const COUNT = 260;
 
   test('is scrolled back to its beginning, complete, in place and within bounds', async () => {
     const room = await alice.createRoom('Long', { members: [bob] });
@@ -223,20 +225,18 @@ describe('a long history', () => {
     const { page } = bob;
     await page.reload();
     await bob.sees('while you were reading');
-    const scroller = page.locator('#scroller');
-    const rows = () => page.locator('#messages .message').count();
-    const before = await rows();
-    const moved = await scroller.evaluate(async (node) => {
-      const at = (/** @type {Element} */ row) => row.getBoundingClientRect().top;
-      node.scrollTop = 780;
-      const row = [...node.querySelectorAll('.message')].find((one) => at(one) > 100);
+    const moved = await page.locator('#scroller').evaluate(async (scroller) => {
+      const rows = () => [...scroller.querySelectorAll('.message')];
+      const top = (/** @type {Element} */ row) => row.getBoundingClientRect().top;
+      const count = rows().length;
+      // Not the very first line: it loses its name when the same person's messages come in above it.
+      scroller.scrollTop = 300;
+      const row = rows().find((one) => top(one) > 100);
       if (!row) return 'nothing in sight';
-      const top = at(row);
-      for (let wait = 0; wait < 100 && row.previousElementSibling?.previousElementSibling === null; wait += 1) await new Promise((go) => setTimeout(go, 20));
-      await new Promise((go) => setTimeout(go, 500));
-      return Math.abs(at(row) - top);
+      const before = top(row);
+      while (rows().length <= count) await new Promise((go) => setTimeout(go, 20));
+      return Math.abs(top(row) - before);
     });
-    assert.ok((await rows()) > before);
     assert.ok(typeof moved === 'number' && moved <= 1, `moved by ${moved}`);
   });
 });
@@ -348,7 +348,8 @@ describe('everybody', () => {
       await context.close();
 
       const { page } = bob;
-      await page.emulateMedia({ colorScheme });
+      // Colours that are still on their way are no finding.
+      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
       await bob.openRoom('Tea');
       await bob.sees('three');
       await alice.openRoom('Tea');

@@ -105,6 +105,7 @@ const FILES: &[(&str, &[u8])] = embed! {
     "page/session.js"
     "page/theme.js"
     "page/timeline.js"
+    "page/unread.js"
     "page/welcome.js"
     "page/when.js"
     "page/words.js"

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { Rooms } from '../assets/page/rooms.js';
-import { event, settled } from './make.mjs';
+import { Unread } from '../assets/page/unread.js';
+import { event, random, settled } from './make.mjs';
 
 const room = (id, more = {}) => ({
   id, kind: 'group', name: id, topic: '', seq: 5, epoch: '1', messages: 5, members: 2, role: 'member',
@@ -79,4 +80,56 @@ test('the list of many pages is fetched to its end', async () => {
   const rooms = new Rooms({ chat: { rpc: async (_, { before = 'first' }) => pages[before] }, me: 'ann' });
   await rooms.load();
   assert.equal(rooms.sorted().length, 2);
+});
+
+test('a mark that arrives late does not hide what came after it', async () => {
+  const { rooms } = await roomsOf([room('r', { seq: 5, read_seq: 4, unread: 1 })]);
+  for (const seq of [6, 7, 8]) rooms.apply({ room: 'r', event: event(seq) });
+  rooms.read({ room: 'r', seq: 5, unread: 0 });
+  assert.equal(rooms.get('r').unread, 3);
+  rooms.read({ room: 'r', seq: 7, unread: 2 });
+  assert.equal(rooms.get('r').unread, 1);
+});
+
+test('an answer that was overtaken by events still corrects the count', async () => {
+  const listed = [room('r', { seq: 5, read_seq: 5, unread: 0 })];
+  const { rooms } = await roomsOf(listed);
+  rooms.apply({ room: 'r', event: event(9) });
+  listed[0] = room('r', { seq: 8, read_seq: 5, unread: 3 });
+  await rooms.load();
+  assert.deepEqual([rooms.get('r').unread, rooms.get('r').seq], [4, 9]);
+});
+
+test('whatever order marks, messages and answers come in, the count ends right', () => {
+  for (let seed = 1; seed <= 300; seed += 1) {
+    const roll = random(seed);
+    // The server's truth: which events are messages, and how far the reader has got.
+    const isMessage = (seq) => seq % 3 !== 0;
+    let [top, readSeq, seen] = [20, 10, 20];
+    const left = (from, to) => Array.from({ length: to - from }, (_, index) => from + index + 1).filter(isMessage).length;
+    const answer = () => ({ seq: top, read_seq: readSeq, unread: left(readSeq, top) });
+    let unread = new Unread(answer());
+    let known = true;
+    let late = [];
+    for (let step = 0; step < 60; step += 1) {
+      const dice = roll();
+      if (dice < 0.5) top += 1;
+      else if (dice < 0.65) {
+        readSeq = Math.max(readSeq, Math.floor(readSeq + roll() * (seen - readSeq + 1)));
+        late.push([readSeq, left(readSeq, top)]);
+      } else if (dice < 0.8 && late.length > 0) known = unread.read(...late.shift()) && known;
+      else if (seen < top) {
+        seen += 1;
+        if (isMessage(seen)) unread.add(seen);
+      }
+    }
+    for (const mark of late) known = unread.read(...mark) && known;
+    if (!known) {
+      const fresh = new Unread(answer());
+      fresh.follow(unread);
+      unread = fresh;
+    }
+    for (seen += 1; seen <= top; seen += 1) if (isMessage(seen)) unread.add(seen);
+    assert.deepEqual([unread.count, unread.readSeq], [left(readSeq, top), readSeq], `seed ${seed}`);
+  }
 });

@@ -138,6 +138,8 @@ export class ChatPage {
     const room = id === null ? undefined : this.#rooms.get(id);
     if (id && !room && this.#rooms.loaded) void this.#visit(id);
     if (room && room.id === this.#conversation.room) return;
+    // While it is still in sight: what was seen of it is marked as read.
+    this.#conversation.close();
     byId('chat').dataset.pane = id ? 'room' : 'rooms';
     byId('room').hidden = !room;
     byId('nothing').hidden = id !== null;
@@ -146,7 +148,6 @@ export class ChatPage {
     this.#people.open(room ?? null);
     this.#composer.open(room?.id ?? null, room && roomName(room));
     if (room) this.#conversation.open(room);
-    else this.#conversation.close();
     this.#changed();
     if (room && !NARROW.matches) this.#composer.focus();
     // On a phone the keyboard should not jump up; whoever listens is still told where they are.

@@ -76,6 +76,7 @@ export class Conversation {
   }
 
   close() {
+    this.#reader.look();
     if (this.room) this.#chat.unfollow(this.room);
     this.room = null;
     this.#visit += 1;
@@ -211,6 +212,7 @@ export class Conversation {
   }
 
   #connected() {
+    this.#reader.check();
     if (!this.room) return;
     if (!this.#timeline.loaded) void this.#begin({});
     else this.#look();

@@ -2,6 +2,7 @@
 /** @import { Room, RoomEvent } from '../client/types.js' */
 
 import { Emitter } from '../client/emitter.js';
+import { Unread } from './unread.js';
 
 const PAGE = 200;
 
@@ -16,6 +17,8 @@ export class Rooms extends Emitter {
   #rooms = new Map();
   /** When something last happened in a room; the server knows even where it does not show what. @type {Map<string, number>} */
   #active = new Map();
+  /** @type {Map<string, Unread>} */
+  #unread = new Map();
   /** Rooms being asked for, and whether to ask once more when the answer is there. @type {Map<string, boolean>} */
   #asking = new Map();
 
@@ -59,7 +62,7 @@ export class Rooms extends Emitter {
     } while (before !== undefined && before !== null);
     const ids = new Set(listed.map(({ id }) => id));
     for (const room of [...this.#rooms.values()]) {
-      if (!ids.has(room.id) && !isDraft(room)) this.#rooms.delete(room.id);
+      if (!ids.has(room.id) && !isDraft(room)) this.#forget(room.id);
     }
     // The list is in order of activity, which places those without a last event between their neighbours.
     let active = Date.now();
@@ -96,7 +99,7 @@ export class Rooms extends Emitter {
 
   /** @param {string} id */
   remove(id) {
-    if (!this.#rooms.delete(id)) return;
+    if (!this.#forget(id)) return;
     this.emit('gone', { room: id });
     this.emit('change', {});
   }
@@ -127,22 +130,35 @@ export class Rooms extends Emitter {
   /** @param {{ room: string, seq: number, unread: number }} mark */
   read({ room: id, seq, unread }) {
     const room = this.#rooms.get(id);
-    if (!room || seq < room.read_seq) return;
-    room.read_seq = seq;
-    room.unread = unread;
+    if (!room) return;
+    if (this.#unread.get(id)?.read(seq, unread) === false) void this.refresh(id);
+    this.#mark(room);
     this.emit('change', {});
   }
 
   /** @param {Room} room @param {RoomEvent} event */
   #count(room, { user, seq }) {
     room.messages += 1;
-    if (user !== this.#me) {
-      room.unread += 1;
-      return;
-    }
+    const unread = this.#unread.get(room.id);
     // Who writes has read: the server moves the cursor along.
-    room.read_seq = seq;
-    room.unread = 0;
+    if (user === this.#me) unread?.read(seq, 0);
+    else unread?.add(seq);
+    this.#mark(room);
+  }
+
+  /** @param {string} id @returns {boolean} whether it was there */
+  #forget(id) {
+    this.#active.delete(id);
+    this.#unread.delete(id);
+    return this.#rooms.delete(id);
+  }
+
+  /** @param {Room} room */
+  #mark(room) {
+    const unread = this.#unread.get(room.id);
+    if (!unread) return;
+    room.unread = unread.count;
+    room.read_seq = unread.readSeq;
   }
 
   /** @param {Room} room @param {RoomEvent} event @returns {boolean} whether the reader is out */
@@ -157,9 +173,16 @@ export class Rooms extends Emitter {
   /** An answer may be older than events that came while it was under way. @param {Room} room @param {number} active */
   #keep(room, active) {
     const known = this.#rooms.get(room.id);
-    if (known && known.epoch === room.epoch && known.seq > room.seq) return;
-    this.#rooms.set(room.id, room);
-    this.#active.set(room.id, active);
+    const continues = known?.epoch === room.epoch;
+    const unread = new Unread(room);
+    const before = this.#unread.get(room.id);
+    if (continues && before) unread.follow(before);
+    this.#unread.set(room.id, unread);
+    if (!known || !continues || known.seq <= room.seq) {
+      this.#rooms.set(room.id, room);
+      this.#active.set(room.id, active);
+    }
+    this.#mark(this.#rooms.get(room.id) ?? room);
   }
 }
 
