@@ -27,30 +27,31 @@ end)
 -- KEYS: 1 epoch:{p}, 2 room, 3 history
 -- ARGV: 1 the epoch the caller saw, 2 and 3 the archive's last seq and count of messages, 4 kind
 -- Promises: the sequence goes on above all that Redis or the archive has. Returns the seq.
-redis.register_function('reconcile_@V@', function(keys, args)
-  local epoch, run = fence(keys[1])
-  if not epoch then return need_epoch(run) end
-  local stored = redis.call('HMGET', keys[2], 's', 'n', 'e', 'h')
-  if stored[1] and tonumber(stored[3]) == epoch then return tonumber(stored[1]) end
-  if epoch ~= tonumber(args[1]) then return redis.error_reply('STALEEPOCH ' .. epoch) end
-  local seq, messages = tonumber(stored[1] or '0'), tonumber(stored[2] or '0')
-  local archived = tonumber(args[2])
-  if archived > seq then
-    redis.call('DEL', keys[3])
-    seq, messages = archived, tonumber(args[3])
-  end
-  local starts = {}
-  for entry in string.gmatch(stored[4] or '', '[^,]+') do
-    -- What a start above the surviving tail says is no longer true.
-    if tonumber(string.match(entry, ':(%d+)')) <= seq then starts[#starts + 1] = entry end
-  end
-  starts[#starts + 1] = epoch .. ':' .. seq
-  while #starts > 8 do table.remove(starts, 1) end
-  redis.call('HSET', keys[2], 's', seq, 'n', messages, 'e', epoch, 'h', table.concat(starts, ','),
-    'a', archived)
-  redis.call('HSETNX', keys[2], 'k', args[4])
-  return seq
-end)
+redis.register_function{ function_name = 'reconcile_@V@', flags = { 'allow-oom' },
+  callback = function(keys, args)
+    local epoch, run = fence(keys[1])
+    if not epoch then return need_epoch(run) end
+    local stored = redis.call('HMGET', keys[2], 's', 'n', 'e', 'h')
+    if stored[1] and tonumber(stored[3]) == epoch then return tonumber(stored[1]) end
+    if epoch ~= tonumber(args[1]) then return redis.error_reply('STALEEPOCH ' .. epoch) end
+    local seq, messages = tonumber(stored[1] or '0'), tonumber(stored[2] or '0')
+    local archived = tonumber(args[2])
+    if archived > seq then
+      redis.call('DEL', keys[3])
+      seq, messages = archived, tonumber(args[3])
+    end
+    local starts = {}
+    for entry in string.gmatch(stored[4] or '', '[^,]+') do
+      -- What a start above the surviving tail says is no longer true.
+      if tonumber(string.match(entry, ':(%d+)')) <= seq then starts[#starts + 1] = entry end
+    end
+    starts[#starts + 1] = epoch .. ':' .. seq
+    while #starts > 8 do table.remove(starts, 1) end
+    redis.call('HSET', keys[2], 's', seq, 'n', messages, 'e', epoch, 'h', table.concat(starts, ','),
+      'a', archived)
+    redis.call('HSETNX', keys[2], 'k', args[4])
+    return seq
+  end }
 
 -- overview: what a list of rooms shows of one room to one user.
 -- KEYS: 1 room, 2 history, 3 members, 4 read   ARGV: 1 user

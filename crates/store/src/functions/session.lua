@@ -3,16 +3,17 @@
 -- ARGV: 1 user, 2 client id, 3 session record, 4 channel that wakes presence workers
 -- Promises: the session, the gateway's hold on the user and the work for the presence worker
 -- exist together. Returns the count of the user's sessions.
-redis.register_function('open_session_@V@', function(keys, args)
-  redis.call('HSET', keys[1], args[2], args[3])
-  redis.call('SADD', keys[2], args[1])
-  local sessions = redis.call('HLEN', keys[1])
-  if sessions == 1 then
-    redis.call('RPUSH', keys[3], args[1])
-    redis.call('PUBLISH', args[4], keys[3])
-  end
-  return sessions
-end)
+redis.register_function{ function_name = 'open_session_@V@', flags = { 'allow-oom' },
+  callback = function(keys, args)
+    redis.call('HSET', keys[1], args[2], args[3])
+    redis.call('SADD', keys[2], args[1])
+    local sessions = redis.call('HLEN', keys[1])
+    if sessions == 1 then
+      redis.call('RPUSH', keys[3], args[1])
+      redis.call('PUBLISH', args[4], keys[3])
+    end
+    return sessions
+  end }
 
 -- close_session: a user's connection ends.
 -- KEYS and ARGV 1, 2, 4 as in open_session; ARGV 3: 1 if it was the user's last at this gateway

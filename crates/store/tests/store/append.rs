@@ -1,5 +1,6 @@
 //! Appending: order, dedupe, epochs and what a reader finds.
 
+use chinwag_protocol::event::Kind;
 use chinwag_protocol::position::Position;
 use chinwag_store::append::Appended;
 use chinwag_store::channel::Heard;
@@ -204,4 +205,33 @@ async fn a_server_that_evicts_messages_is_refused_with_the_fix() {
         error.contains("config set maxmemory-policy noeviction"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn a_full_server_that_was_restarted_is_still_read_from() {
+    let (mut redis, store) = store().await;
+    let room = room("lobby");
+    written(append(&store, says(&room, CHANNEL, "ann", "", "one"), (0, 0)).await);
+    redis.restart().unwrap();
+    let store_again = Store::connect(config(&redis)).await.unwrap();
+    drop(store);
+    let mut connection = redis.connection().unwrap();
+    let set = ["set", "maxmemory", "1"];
+    redis::cmd("CONFIG")
+        .arg(&set)
+        .query::<String>(&mut connection)
+        .unwrap();
+    let (store, position) = (store_again, Position::default());
+    let Err(Error::NeedEpoch { run_id }) = store.resume(&room, position, 10).await else {
+        panic!("an epoch of another run")
+    };
+    let partition = store.keys().of_room(&room);
+    store.install_epoch(partition, 2, &run_id).await.unwrap();
+    let Err(Error::NeedReconcile { epoch, .. }) = store.resume(&room, position, 10).await else {
+        panic!("a room of another epoch")
+    };
+    let reconciled = store.reconcile(&room, epoch, (0, 0), Kind::Channel).await;
+    reconciled.unwrap();
+    let resumed = store.resume(&room, position, 10).await.unwrap();
+    assert!(matches!(resumed, Resumed::Continues { events, .. } if events.len() == 1));
 }
