@@ -9,7 +9,6 @@ use std::time::Duration;
 use chinwag_archive::Archive;
 use chinwag_protocol::code::{Code, Refusal};
 use chinwag_protocol::event::{Kind, Role};
-use chinwag_protocol::id::RoomId;
 use chinwag_runtime::Context;
 use chinwag_store::append::{Appended, Draft, Receipt};
 use chinwag_store::room::NewRoom;
@@ -220,13 +219,6 @@ impl Backend {
         Ok(true)
     }
 
-    /// The last sequence and the count of messages that the archive has of a room.
-    async fn archived(&self, room: &RoomId) -> Result<(u64, u64), Refusal> {
-        let high = self.archive.high(room).await;
-        let high = high.map_err(|error| archive_refusal(&error))?;
-        Ok(high.map_or((0, 0), |high| (high.seq, high.messages)))
-    }
-
     /// Makes a room whose id nobody has had; says whether it was made or there already.
     ///
     /// # Errors
@@ -276,16 +268,6 @@ impl Backend {
         match self.store.install_epoch(partition, epoch, run_id).await {
             // Somebody was faster, or Redis restarted again: trying again will tell.
             Ok(()) | Err(Error::Fenced(_) | Error::NeedEpoch { .. }) => Ok(()),
-            Err(error) => Err(refusal(&error)),
-        }
-    }
-
-    /// Brings a room into the current epoch, above what the archive has of it.
-    pub(crate) async fn reconcile(&self, room: &RoomId, epoch: u64) -> Result<bool, Refusal> {
-        let archived = self.archived(room).await?;
-        let kind = self.config.namespaces.kind(room);
-        match self.store.reconcile(room, epoch, archived, kind).await {
-            Ok(()) | Err(Error::Fenced(_) | Error::NeedEpoch { .. }) => Ok(true),
             Err(error) => Err(refusal(&error)),
         }
     }

@@ -25,6 +25,7 @@ mod name;
 mod notices;
 mod outbox;
 mod rate;
+mod reconcile;
 mod recover;
 mod run;
 mod shard;

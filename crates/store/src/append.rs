@@ -94,6 +94,17 @@ pub struct Receipt {
     pub messages: u64,
 }
 
+/// A message that was written, by its sender's name for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remembered {
+    /// Who sent it; nobody for the server API.
+    pub sender: Option<UserId>,
+    /// The name.
+    pub id: MessageId,
+    /// The answer that it got. The count of messages may be 0 if nobody knows it any more.
+    pub receipt: Receipt,
+}
+
 /// What is installed in a partition; the default is nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InstalledEpoch {
@@ -163,6 +174,34 @@ impl Store {
                 .arg(draft.tail.as_slice());
         }
         call
+    }
+
+    /// Tells Redis of messages of a room that it has lost, so that they are recognised when they
+    /// are sent again. What it knows of them itself stays.
+    ///
+    /// # Errors
+    /// As every write.
+    pub async fn remember(&self, room: &RoomId, sent: &[Remembered]) -> Result<()> {
+        if sent.is_empty() {
+            return Ok(());
+        }
+        let bucket = self.clock.now() / 1000 / DEDUPE_BUCKET_SECONDS;
+        let key = self.keys.sent(room, bucket);
+        let mut pipeline = redis::pipe();
+        for Remembered {
+            sender,
+            id,
+            receipt,
+        } in sent
+        {
+            let field = format!("{} {id}", sender.as_ref().map_or("", UserId::as_str));
+            let Position { epoch, seq } = receipt.position;
+            let place = format!("{seq} {epoch} {} {}", receipt.time, receipt.messages);
+            pipeline.cmd("HSETNX").arg(&key).arg(field).arg(place);
+        }
+        let seconds = 2 * DEDUPE_BUCKET_SECONDS;
+        pipeline.cmd("EXPIRE").arg(&key).arg(seconds).arg("NX");
+        self.link.pipeline("remember", &pipeline).await.map(drop)
     }
 
     /// Makes an epoch that the archive allocated the current one of a partition.

@@ -10,6 +10,7 @@ mod bad_input;
 mod browser;
 mod direct;
 mod epoch;
+mod lost;
 mod message;
 mod page;
 mod room;
