@@ -52,10 +52,14 @@ impl Error {
     /// The error behind a failed command.
     pub(crate) fn of(command: &'static str, error: &redis::RedisError) -> Self {
         let problem = error.to_string();
-        match error.code() {
+        // Of a pipeline the first failure counts; the library itself gives it no code.
+        let answers = error.clone().into_server_errors().unwrap_or_default();
+        let answer = answers.first().map(|(_, answer)| answer);
+        match answer.map(redis::ServerError::code) {
             Some("NEEDEPOCH") => {
+                let run_id = answer.and_then(|answer| answer.details());
                 return Error::NeedEpoch {
-                    run_id: error.detail().unwrap_or_default().to_owned(),
+                    run_id: run_id.unwrap_or_default().to_owned(),
                 };
             }
             Some("FENCED" | "STALEEPOCH") => return Error::Fenced(problem),
