@@ -62,7 +62,11 @@ fn begin(shard: &Rc<Shard>, stream: TcpStream, peer: SocketAddr, router: Router)
 
 async fn serve(shard: Rc<Shard>, stream: TcpStream, address: IpAddr, place: Place, router: Router) {
     let place = std::cell::RefCell::new(Some(place));
+    let has_asked = std::cell::Cell::new(false);
     let handler = service_fn(|request: Request<Incoming>| {
+        if !has_asked.replace(true) {
+            shard.asking.update(|asking| asking + 1);
+        }
         let (shard, router, place) = (Rc::clone(&shard), router.clone(), &place);
         async move { Ok::<_, Infallible>(answer(shard, request, address, place, router).await) }
     });
@@ -80,6 +84,9 @@ async fn serve(shard: Rc<Shard>, stream: TcpStream, address: IpAddr, place: Plac
             connection.await
         }
     };
+    if has_asked.get() {
+        shard.asking.update(|asking| asking - 1);
+    }
     if let Err(error) = ended {
         tracing::debug!(%error, "HTTP connection ended early");
     }

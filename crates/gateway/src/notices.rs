@@ -1,6 +1,6 @@
 //! What notices and orders would have said while nobody heard them: those are published and not
 //! kept. So when the listening connection was lost, everything they may have been about is looked
-//! at: whether tokens are still good, and which rooms a user has.
+//! at: whether tokens are still good, which rooms a user has, and whether Redis knows of the session.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -45,7 +45,13 @@ async fn look_after(shard: &Rc<Shard>, user: &UserId) -> chinwag_store::Result<(
     if shard.of_user(user).is_empty() {
         return Ok(());
     }
+    let name = shard.name.borrow().clone();
     for connection in shard.of_user(user) {
+        if connection.is_gone() {
+            continue;
+        }
+        // A server that lost its tail may have lost that they are here.
+        store.open_session(&name, user, &connection.client).await?;
         let Some(digest) = connection.token_digest() else {
             continue;
         };

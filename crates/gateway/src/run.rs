@@ -155,7 +155,7 @@ async fn let_go(shard: &Shard, within: Duration) {
             .for_each(|connection| connection.close(Close::Shutdown));
         tokio::time::sleep(within / (2 * DRAIN_STEPS)).await;
     }
-    while !shard.all().is_empty() || shard.backend.is_busy() {
+    while !shard.all().is_empty() || shard.asking.get() > 0 || shard.backend.is_busy() {
         // Some came while the others went.
         shard
             .all()

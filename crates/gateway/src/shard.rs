@@ -44,6 +44,8 @@ pub(crate) struct Shard {
     wishes: WishList,
     /// The gateway's name.
     pub name: watch::Receiver<Incarnation>,
+    /// HTTP connections that have asked something and are not over.
+    pub asking: Cell<usize>,
     next: Cell<u64>,
     connections: RefCell<HashMap<u64, Rc<Connection>>>,
     users: RefCell<HashMap<UserId, Vec<Rc<Connection>>>>,
@@ -74,6 +76,7 @@ impl Shard {
             alive: Alive::default(),
             wishes: WishList::default(),
             name,
+            asking: Cell::new(0),
             next: Cell::new(1),
             connections: RefCell::default(),
             users: RefCell::default(),
