@@ -15,6 +15,7 @@ use tokio::sync::Mutex;
 
 use crate::error::{Error, Result};
 use crate::function;
+use crate::value::Fields;
 
 /// How to reach Redis.
 #[derive(Debug, Clone)]
@@ -237,6 +238,17 @@ impl Link {
             }
             answer => answer,
         }
+    }
+
+    /// Loads the function library unless it is there, which a full server would refuse.
+    pub(crate) async fn load_if_missing(&self) -> Result<()> {
+        let mut command = redis::cmd("FUNCTION");
+        command.arg("LIST").arg("LIBRARYNAME").arg(function::name());
+        let found = self.query("function_list", &command).await?;
+        if Fields::of("functions", found)?.is_empty() {
+            self.load().await?;
+        }
+        Ok(())
     }
 
     /// Loads the function library.

@@ -30,13 +30,15 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
         .collect()
 });
 
+/// The name of the library.
+pub(crate) fn name() -> String {
+    format!("chinwag_{}", VERSION.as_str())
+}
+
 /// The text for `FUNCTION LOAD`.
 pub(crate) fn library() -> String {
-    let version = VERSION.as_str();
-    format!(
-        "#!lua name=chinwag_{version}\n{}",
-        SOURCES.concat().replace("@V@", version)
-    )
+    let sources = SOURCES.concat().replace("@V@", VERSION.as_str());
+    format!("#!lua name={}\n{sources}", name())
 }
 
 /// The name under which Redis knows a function of this library.

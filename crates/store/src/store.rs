@@ -64,7 +64,7 @@ impl Store {
         let link = Link::new(config.client()?, config.connection(), "commands");
         check::fit(&link).await?;
         let partitions = deployment(&link, config.partitions).await?;
-        link.load().await?;
+        link.load_if_missing().await?;
         let keys = Arc::new(Keys::new(partitions));
         let store = Self {
             link,
@@ -123,27 +123,28 @@ impl Store {
     }
 }
 
-/// Fixes the count of partitions at first start; ever after, finds it and compares.
+/// Fixes the count of partitions at first start; ever after, finds it and compares. That writes
+/// nothing, so that whoever empties a full server can start.
 async fn deployment(link: &Link, wanted: u16) -> Result<u16> {
-    let mut pipeline = redis::pipe();
-    pipeline
-        .cmd("HSETNX")
-        .arg(DEPLOYMENT)
-        .arg("partitions")
-        .arg(wanted)
-        .cmd("HSETNX")
-        .arg(DEPLOYMENT)
-        .arg("layout")
-        .arg(LAYOUT)
-        .cmd("HMGET")
-        .arg(DEPLOYMENT)
-        .arg("partitions")
-        .arg("layout");
-    let mut answers = link.pipeline("deployment", &pipeline).await?;
-    let stored = answers.pop().unwrap_or_default();
-    let mut fields = Fields::of("deployment", stored)?;
-    let partitions = fields.number()?;
-    let layout = value::text("deployment", fields.value()?)?;
+    let mut read = redis::cmd("HMGET");
+    read.arg(DEPLOYMENT).arg("partitions").arg("layout");
+    let mut stored = Fields::of("deployment", link.query("deployment", &read).await?)?;
+    let (mut partitions, mut layout) = (stored.value()?, stored.value()?);
+    if [&partitions, &layout].contains(&&redis::Value::Nil) {
+        let mut write = redis::pipe();
+        write.cmd("HSETNX").arg(DEPLOYMENT).arg("partitions");
+        write.arg(wanted);
+        write
+            .cmd("HSETNX")
+            .arg(DEPLOYMENT)
+            .arg("layout")
+            .arg(LAYOUT);
+        link.pipeline("deployment", &write).await?;
+        let mut stored = Fields::of("deployment", link.query("deployment", &read).await?)?;
+        (partitions, layout) = (stored.value()?, stored.value()?);
+    }
+    let partitions = value::number("deployment", &partitions)?;
+    let layout = value::text("deployment", layout)?;
     let refused = |problem: String| Error::Refused {
         command: "start",
         problem,
