@@ -18,7 +18,7 @@
 //! A commit carries the token of the lease and the partition's epoch as the server said it from
 //! which the entries come. The archive refuses both an archiver that was overtaken and a Redis
 //! that was replaced ([`Commit`](chinwag_archive::Commit)). If the archive's epoch is above
-//! Redis's, an epoch was allocated and never installed: this crate does that, see [`epoch`].
+//! Redis's, an epoch was allocated and never installed: this crate does that (`epoch.rs`).
 //!
 //! # An entry that cannot be read
 //!

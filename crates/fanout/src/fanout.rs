@@ -11,6 +11,7 @@ use chinwag_store::{Result, Store};
 use chinwag_worker::{Consumer, Failure, Living};
 use futures_util::future::try_join_all;
 use metrics::{counter, gauge};
+use tokio::sync::Mutex;
 
 use crate::config::{Config, Error};
 use crate::inbox::{Inboxes, by_user};
@@ -28,6 +29,7 @@ pub async fn run(config: Config, store: Store, context: Context) -> Result<(), E
     let fanout = Fanout {
         store: store.clone(),
         config,
+        living: Mutex::default(),
     };
     chinwag_worker::run(config.into(), store, fanout, &context).await
 }
@@ -35,12 +37,13 @@ pub async fn run(config: Config, store: Store, context: Context) -> Result<(), E
 struct Fanout {
     store: Store,
     config: Config,
+    /// Held while the list of gateways is read, so that it is read once for all who wait.
+    living: Mutex<Living>,
 }
 
 /// What is remembered of a partition.
 struct Share {
     rooms: Rooms,
-    living: Living,
     /// What this share has added to the gauge of remembered members.
     counted: usize,
 }
@@ -56,7 +59,6 @@ impl Consumer for Fanout {
         let partitions = usize::from(self.store.keys().partitions());
         let share = Share {
             rooms: Rooms::new(&self.config, self.config.cached_members / partitions),
-            living: Living::default(),
             counted: 0,
         };
         Ok((share, mark))
@@ -72,7 +74,7 @@ impl Consumer for Fanout {
         share.count();
         let mut inboxes = Inboxes::default();
         self.tell_of_membership(&rooms, &mut inboxes).await?;
-        self.tell_watchers(share, &rooms, &mut inboxes).await?;
+        self.tell_watchers(&rooms, &mut inboxes).await?;
         let notices = inboxes.into_notices();
         self.store.notify_all(&notices).await?;
         counter!("chinwag_fanout_notices_total").increment(notices.len() as u64);
@@ -155,17 +157,12 @@ impl Fanout {
     }
 
     /// Tells those who watch, and forgets watches of gateways that are dead.
-    async fn tell_watchers(
-        &self,
-        share: &mut Share,
-        rooms: &ByRoom,
-        inboxes: &mut Inboxes,
-    ) -> Result<()> {
+    async fn tell_watchers(&self, rooms: &ByRoom, inboxes: &mut Inboxes) -> Result<()> {
         let names: Vec<RoomId> = rooms.keys().cloned().collect();
         let watchers = self.store.watchers(&names).await?;
         let seen = watchers.iter().flatten().map(|(gateway, _)| gateway);
         let seen: BTreeSet<_> = seen.cloned().collect();
-        let dead = share.living.dead_of(&self.store, &seen).await?;
+        let dead = self.living.lock().await.dead_of(&self.store, &seen).await?;
         for ((room, happened), watchers) in rooms.iter().zip(watchers) {
             let (stale, live): (Vec<_>, Vec<_>) = watchers
                 .into_iter()

@@ -2,8 +2,8 @@
 //!
 //! A session belongs to one life of a gateway, and only that life has a lease. This crate owns
 //! what follows from that: it takes users from the lists on which gateways put them, makes each
-//! user's state what the sessions at living gateways say ([`settle`]), sweeps up after gateways
-//! that died without a word ([`sweep`]), and tells rooms of what changed ([`digest`]). It must
+//! user's state what the sessions at living gateways say (`settle`), sweeps up after gateways
+//! that died without a word (`sweep`), and tells rooms of what changed (`digest`). It must
 //! never believe that somebody is gone because something could not be read.
 //!
 //! # Bounds

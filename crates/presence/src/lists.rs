@@ -9,7 +9,7 @@ use chinwag_worker::{Hold, Shares};
 use futures_util::future::join_all;
 use metrics::{counter, histogram};
 use tokio::sync::mpsc;
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 
 use crate::ROLE;
 use crate::settle::{AT_ONCE, Settler};
@@ -173,7 +173,12 @@ impl Lists {
             }
             Some(error) => {
                 self.part.not_ready(error.to_string());
-                self.delays.wait().await;
+                let rest = sleep(self.delays.draw());
+                tokio::select! {
+                    // The loop follows the share before anything else.
+                    _ = self.shares.changed() => {}
+                    () = rest => {}
+                }
             }
         }
     }

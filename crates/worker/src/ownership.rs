@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use crate::config::Config;
 use crate::shares::{Returned, Shares};
 
+mod fenced;
 mod holder;
 
 use holder::Holder;

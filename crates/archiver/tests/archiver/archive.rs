@@ -151,3 +151,18 @@ async fn an_entry_that_cannot_be_read_leaves_no_hole() {
     stage.trimmed_to(0).await;
     archiver.stop().await;
 }
+
+#[tokio::test]
+async fn a_full_redis_is_emptied_into_the_archive_and_goes_on() {
+    let stage = Stage::new().await;
+    stage.say(20).await;
+    stage.memory(1);
+    let archiver = stage.start();
+    stage.archived(20).await;
+    stage.fan_out(0).await;
+    stage.trimmed_to(0).await;
+    stage.memory(0);
+    stage.say(1).await;
+    stage.archived(21).await;
+    archiver.stop().await;
+}

@@ -85,3 +85,18 @@ async fn a_worker_that_stops_makes_the_moves_that_it_has_put_off() {
     let rooms = stage.store.rooms_of(&user("eve"), None, 10).await.unwrap();
     assert_eq!(rooms, [(large, last.time)]);
 }
+
+#[tokio::test]
+async fn a_full_redis_does_not_hold_up_the_log() {
+    let stage = Stage::new().await;
+    let room = stage.writer.group("room:a", &["ann", "bob"]).await;
+    stage.writer.tell(&room, "ann", "").await;
+    let socket = stage.redis.url().replace("redis+unix://", "");
+    let full = std::process::Command::new("redis-cli")
+        .args(["-s", &socket, "CONFIG", "SET", "maxmemory", "1"])
+        .output()
+        .unwrap();
+    assert_eq!(full.stdout, b"OK\n");
+    stage.start().stop_when_done(&stage.store, "fanout").await;
+    assert_eq!(list(&stage, "bob").await, [room]);
+}

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chinwag_protocol::id::Incarnation;
-use chinwag_runtime::{Backoff, Delays};
 use chinwag_store::lease::Lease;
 use chinwag_store::{Partition, Result, Store};
 use futures_util::future::join_all;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
+use super::fenced::Fenced;
 use crate::config::Config;
 use crate::rendezvous;
 use crate::shares::{Hold, Holds, Returned};
@@ -31,14 +31,8 @@ pub(super) struct Holder {
     /// When each lease was last known to have its whole time before it.
     renewed: BTreeMap<Partition, Instant>,
     /// Partitions that came back because somebody remembers a later holder.
-    fenced: BTreeMap<Partition, Fenced>,
+    fenced: Fenced,
     eager_until: Instant,
-}
-
-struct Fenced {
-    above: u64,
-    not_before: Instant,
-    delays: Delays,
 }
 
 /// A name that no process ever had.
@@ -64,7 +58,7 @@ impl Holder {
             mine: BTreeSet::new(),
             holds,
             renewed: BTreeMap::new(),
-            fenced: BTreeMap::new(),
+            fenced: Fenced::default(),
             eager_until: Instant::now(),
         }
     }
@@ -102,7 +96,7 @@ impl Holder {
         self.begun = true;
         self.look().await?;
         let asked = Instant::now();
-        let held: Vec<Partition> = self.renewed.keys().copied().collect();
+        let held = self.due(asked);
         let answers = self.ask(&held).await;
         let mut failure = None;
         for (partition, answer) in held.into_iter().zip(answers) {
@@ -119,6 +113,15 @@ impl Holder {
             }
         }
         failure.map_or(Ok(()), Err)
+    }
+
+    /// The leases that are renewed now. Half as often as the name is enough, because a dead
+    /// worker's share is taken when both have run out; and every renewal goes to Redis's file.
+    fn due(&self, now: Instant) -> Vec<Partition> {
+        let beat = self.config.beat();
+        let due = self.renewed.iter();
+        let due = due.filter(|(_, renewed)| **renewed + beat + beat / 2 <= now);
+        due.map(|(partition, _)| *partition).collect()
     }
 
     async fn renew_name(&self) -> Result<bool> {
@@ -152,18 +155,15 @@ impl Holder {
                 .map(changed)
                 .fold(false, |one, other| one | other)
         });
-        self.fenced.retain(|partition, _| mine.contains(partition));
+        self.fenced.keep(mine);
         Ok(())
     }
 
     /// Takes what is missing and to be had.
     pub async fn take(&mut self) -> Result<()> {
         let now = Instant::now();
-        let rests = |partition: &Partition| {
-            let fenced = self.fenced.get(partition);
-            fenced.is_some_and(|fenced| fenced.not_before > now)
-        };
-        let missing: Vec<Partition> = self.missing().filter(|one| !rests(one)).collect();
+        let missing = self.missing();
+        let missing: Vec<Partition> = missing.filter(|one| !self.fenced.rests(*one)).collect();
         let mut failure = None;
         let mut taken = Vec::new();
         for answer in self.ask(&missing).await {
@@ -180,7 +180,7 @@ impl Holder {
     async fn ask(&self, partitions: &[Partition]) -> Vec<Result<Option<Lease>>> {
         let (name, lease) = (&self.name, self.config.lease);
         let asked = partitions.iter().map(|partition| {
-            let above = self.fenced.get(partition).map_or(0, |fenced| fenced.above);
+            let above = self.fenced.above(*partition);
             self.store
                 .take_lease(*partition, self.role, name, lease, above)
         });
@@ -223,18 +223,7 @@ impl Holder {
             tracing::debug!(?partition, "cannot release a lease, it will run out");
         }
         if let Some(above) = fenced {
-            let fenced = self.fenced.entry(partition).or_insert_with(|| Fenced {
-                above,
-                not_before: Instant::now(),
-                delays: Backoff::DEFAULT.delays(),
-            });
-            fenced.above = fenced.above.max(above);
-            // The first time there is nothing to wait for: a higher token is all it takes.
-            if fenced.delays.failures() > 0 {
-                fenced.not_before = Instant::now() + fenced.delays.draw();
-            } else {
-                fenced.delays.draw();
-            }
+            self.fenced.note(partition, above);
             self.eager_until = Instant::now() + 3 * self.config.beat();
         }
     }
