@@ -46,7 +46,6 @@ impl User {
         }
     }
 
-
     /// Calls a chat verb that must succeed.
     pub async fn call(&self, method: &str, argument: Value) -> Value {
         self.client
