@@ -147,9 +147,11 @@ impl Link {
     }
 
     /// Forgets the connection of `generation` if the error says that it is of no more use. A
-    /// timeout counts: a black-holed link never reports that it is closed.
+    /// timeout counts: a black-holed link never reports that it is closed. So does the answer of a
+    /// server that is the primary no longer: the address may lead to another one by now.
     async fn after(&self, error: &redis::RedisError, generation: u64) {
-        if error.is_io_error() || error.is_timeout() || error.is_connection_dropped() {
+        let demoted = error.code() == Some("READONLY");
+        if error.is_io_error() || error.is_timeout() || error.is_connection_dropped() || demoted {
             let mut current = self.shared.current.lock().await;
             if current.generation == generation {
                 current.connection = None;

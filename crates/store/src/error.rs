@@ -63,8 +63,8 @@ impl Error {
                 };
             }
             Some("FENCED" | "STALEEPOCH") => return Error::Fenced(problem),
-            Some("OOM" | "MISCONF" | "NOREPLICAS" | "READONLY") => return Error::Full(problem),
-            Some("LOADING" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN" | "BUSY") => {
+            Some("OOM" | "MISCONF" | "NOREPLICAS") => return Error::Full(problem),
+            Some("LOADING" | "READONLY" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN" | "BUSY") => {
                 return Error::Unavailable(problem);
             }
             _ => {}

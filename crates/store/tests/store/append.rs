@@ -177,6 +177,44 @@ async fn a_reader_of_an_earlier_epoch_goes_on_or_is_told_to_rewind() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_no_longer_the_primary_is_asked_for_anew() {
+    let (redis, store) = store().await;
+    let room = room("lobby");
+    written(append(&store, says(&room, CHANNEL, "ann", "", "one"), (0, 0)).await);
+    let mut connection = redis.connection().unwrap();
+    let mut clients = || {
+        let mut list = redis::cmd("CLIENT");
+        let list = list.arg("LIST").arg("TYPE").arg("normal");
+        let clients: String = list.query(&mut connection).unwrap();
+        clients
+            .lines()
+            .map(|line| line.split(' ').next().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let before = clients();
+    let follow = |host: &str, port: &str| {
+        let mut connection = redis.connection().unwrap();
+        let mut command = redis::cmd("REPLICAOF");
+        command
+            .arg(host)
+            .arg(port)
+            .query::<()>(&mut connection)
+            .unwrap();
+    };
+    follow("127.0.0.1", "1");
+    let draft = says(&room, CHANNEL, "ann", "", "two");
+    let partition = store.keys().of_room(&room);
+    let refused = store.append(partition, std::slice::from_ref(&draft)).await;
+    assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
+    follow("NO", "ONE");
+    written(append(&store, draft, (0, 0)).await);
+    let kept = clients()
+        .into_iter()
+        .filter(|client| before.contains(client));
+    assert_eq!(kept.count(), 1, "ours that lists them, and not the store's");
+}
+
+#[tokio::test]
 async fn another_count_of_partitions_is_refused_with_what_to_do() {
     let (redis, _store) = store().await;
     let other = chinwag_store::Config {
