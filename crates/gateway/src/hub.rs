@@ -13,6 +13,10 @@ use crate::connection::Connection;
 use crate::delivery::{Class, Delivery};
 use crate::outbox::Put;
 
+/// Most that waits for one subscriber who reads what it has missed. What does not fit is a hole
+/// that the next event shows.
+const WAITING_MOST: usize = 4_096;
+
 /// The rooms of one thread. Nothing in it waits.
 #[derive(Default)]
 pub(crate) struct Hub {
@@ -133,6 +137,10 @@ impl Hub {
         let waiting = std::mem::take(waiting);
         let read = read.unwrap_or(now);
         let (last, later) = continued(read, waiting)?;
+        if read.epoch == now.epoch && last < now.seq {
+            // More came than could wait.
+            return None;
+        }
         subscriber.stage = Stage::Live(last);
         Some((read, later))
     }
@@ -203,6 +211,7 @@ impl Hub {
 impl Subscriber {
     fn take(&mut self, delivery: &Arc<Delivery>, delivered: &mut Delivered) {
         match (&mut self.stage, delivery.position) {
+            (Stage::Starting(waiting), _) if waiting.len() >= WAITING_MOST => {}
             (Stage::Starting(waiting), Some(_)) => waiting.push(Arc::clone(delivery)),
             (Stage::Starting(waiting), None) => {
                 // Its own join among them: who asks for joins hears that, too.
@@ -309,6 +318,25 @@ mod tests {
             .map(|one| one.position.map(|at| at.seq))
             .collect();
         assert_eq!((last, places), (3, vec![Some(2), None, Some(3), None]));
+    }
+
+    #[test]
+    fn a_subscriber_who_reads_for_too_long_reads_again() {
+        let (hub, room) = (Hub::default(), RoomId::new("lobby").unwrap());
+        let client = chinwag_protocol::id::ClientId::new("c").unwrap();
+        let encoding = chinwag_protocol::codec::Encoding::Json;
+        let connection = Connection::new(1, client, encoding, 1_000_000);
+        let most = u64::try_from(WAITING_MOST).unwrap();
+        let start = |events: u64| {
+            drop(hub.enter(&room, &connection, false));
+            hub.opened(&room, Some(Position::new(1, 0)));
+            (1..=events).for_each(|seq| drop(hub.deliver(&delivery(seq))));
+            let started = hub.start(&room, 1, Some(Position::new(1, 0)));
+            hub.leave(&room, 1);
+            started.map(|(_, later)| later.len())
+        };
+        assert_eq!(start(most), Some(WAITING_MOST));
+        assert_eq!(start(most + 1), None);
     }
 
     proptest! {

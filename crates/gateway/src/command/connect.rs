@@ -84,6 +84,7 @@ async fn begin(
     if let Some(user) = &caller.user {
         // Before the list of rooms is read: a room that comes in between is told to this session.
         open_session(asked, user).await?;
+        still_good(asked, caller, user).await?;
         plans = self::plans(asked, user, known).await?;
     }
     let prepared = subscription::prepare(shard, connection, plans).await;
@@ -129,6 +130,18 @@ async fn open_session(asked: &Asked, user: &UserId) -> Result<(), Refusal> {
         .open_session(&name, user, &connection.client)
         .await;
     opened.map_err(|error| refusal(&error))
+}
+
+/// A token may be taken back while the connection was not yet known as its user's, and so heard
+/// nothing of it.
+async fn still_good(asked: &Asked, caller: &Caller, user: &UserId) -> Result<(), Refusal> {
+    if let Some(digest) = &caller.digest {
+        let expiry = asked.shard.backend.store.token_expiry(user, digest).await;
+        if expiry.map_err(|error| refusal(&error))?.is_none() {
+            asked.connection.close(Close::InvalidToken);
+        }
+    }
+    Ok(())
 }
 
 /// What a user's session is subscribed to by itself: the personal channel, and recent rooms.
