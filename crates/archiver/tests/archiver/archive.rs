@@ -7,7 +7,7 @@ use chinwag_protocol::event::Content;
 
 use crate::gate::Gate;
 use crate::stage::{Stage, archive};
-use crate::support::{PARTITIONS, room_in, until};
+use crate::support::{PARTITIONS, durable, room_in, set, until};
 
 const ALL: usize = PARTITIONS as usize;
 
@@ -83,6 +83,7 @@ async fn while_the_archive_is_away_nothing_is_trimmed_and_ready_says_why() {
 #[tokio::test]
 async fn a_redis_that_restarts_goes_on_in_a_new_epoch() {
     let mut stage = Stage::new().await;
+    durable(&stage.redis);
     let archiver = stage.start();
     stage.say(5).await;
     stage.archived(5).await;
@@ -156,12 +157,12 @@ async fn an_entry_that_cannot_be_read_leaves_no_hole() {
 async fn a_full_redis_is_emptied_into_the_archive_and_goes_on() {
     let stage = Stage::new().await;
     stage.say(20).await;
-    stage.memory(1);
+    set(&stage.redis, "maxmemory", "1");
     let archiver = stage.start();
     stage.archived(20).await;
     stage.fan_out(0).await;
     stage.trimmed_to(0).await;
-    stage.memory(0);
+    set(&stage.redis, "maxmemory", "0");
     stage.say(1).await;
     stage.archived(21).await;
     archiver.stop().await;

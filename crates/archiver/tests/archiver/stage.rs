@@ -1,6 +1,5 @@
 //! A Redis, an archive, and the archivers between them.
 
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,17 +75,6 @@ impl Stage {
             let done = chinwag_archiver::run(config, store, archive, context);
             done.await.unwrap();
         })
-    }
-
-    /// Sets how many bytes Redis may use; 0 is no limit.
-    pub fn memory(&self, bytes: u64) {
-        let socket = self.redis.url().replace("redis+unix://", "");
-        let done = Command::new("redis-cli")
-            .args(["-s", &socket, "CONFIG", "SET", "maxmemory"])
-            .arg(bytes.to_string())
-            .output()
-            .unwrap();
-        assert_eq!(done.stdout, b"OK\n");
     }
 
     /// Rooms, one in each partition.

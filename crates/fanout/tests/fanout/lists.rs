@@ -4,7 +4,7 @@ use chinwag_protocol::event::Change;
 use chinwag_protocol::id::RoomId;
 
 use crate::stage::Stage;
-use crate::support::{until, user};
+use crate::support::{set, until, user};
 
 async fn list(stage: &Stage, name: &str) -> Vec<RoomId> {
     let rooms = stage.store.rooms_of(&user(name), None, 10).await.unwrap();
@@ -91,12 +91,7 @@ async fn a_full_redis_does_not_hold_up_the_log() {
     let stage = Stage::new().await;
     let room = stage.writer.group("room:a", &["ann", "bob"]).await;
     stage.writer.tell(&room, "ann", "").await;
-    let socket = stage.redis.url().replace("redis+unix://", "");
-    let full = std::process::Command::new("redis-cli")
-        .args(["-s", &socket, "CONFIG", "SET", "maxmemory", "1"])
-        .output()
-        .unwrap();
-    assert_eq!(full.stdout, b"OK\n");
+    set(&stage.redis, "maxmemory", "1");
     stage.start().stop_when_done(&stage.store, "fanout").await;
     assert_eq!(list(&stage, "bob").await, [room]);
 }

@@ -115,6 +115,12 @@ async fn the_log_is_read_in_order_and_trimmed_only_behind_every_reader() {
 #[tokio::test]
 async fn a_batch_is_never_of_a_later_epoch_than_it_says() {
     let (mut redis, store) = store().await;
+    // With `everysec` a kill may take along what waits behind a slow sync.
+    let mut connection = redis.connection().unwrap();
+    redis::cmd("CONFIG")
+        .arg(&["set", "appendfsync", "always"])
+        .query::<String>(&mut connection)
+        .unwrap();
     let lobby = room("lobby");
     append(&store, says(&lobby, CHANNEL, "ann", "", "one"), (0, 0)).await;
     let partition = store.keys().of_room(&lobby);

@@ -4,7 +4,7 @@ use chinwag_store::Partition;
 use chinwag_worker::Failure;
 
 use crate::recorder::Stage;
-use crate::support::{PARTITIONS, Writer, room_in, until};
+use crate::support::{PARTITIONS, Writer, durable, room_in, until};
 
 #[tokio::test]
 async fn every_entry_is_done_once_in_order_and_trimmed() {
@@ -111,6 +111,7 @@ async fn whoever_is_fenced_comes_back_with_a_higher_token() {
 #[tokio::test]
 async fn a_redis_that_restarts_is_waited_for() {
     let mut stage = Stage::new().await;
+    durable(&stage.redis);
     stage.say(5).await;
     let worker = stage.start("one");
     stage.recorded(5 * usize::from(PARTITIONS)).await;

@@ -7,6 +7,7 @@
 )]
 
 use std::future::Future;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use chinwag_protocol::event::{Content, Kind, Role};
@@ -37,6 +38,22 @@ pub async fn redis() -> (Redis, Store) {
     let redis = Redis::start().unwrap();
     let store = Store::connect(config(&redis)).await.unwrap();
     (redis, store)
+}
+
+/// Changes a setting of a server.
+pub fn set(redis: &Redis, setting: &str, value: &str) {
+    let socket = redis.url().replace("redis+unix://", "");
+    let done = Command::new("redis-cli")
+        .args(["-s", &socket, "CONFIG", "SET", setting, value])
+        .output()
+        .unwrap();
+    assert_eq!(done.stdout, b"OK\n");
+}
+
+/// Has a server keep what it acknowledged even if it is killed. Else what waits behind a slow sync
+/// may be lost.
+pub fn durable(redis: &Redis) {
+    set(redis, "appendfsync", "always");
 }
 
 pub fn user(name: &str) -> UserId {
