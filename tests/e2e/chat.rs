@@ -249,3 +249,17 @@ async fn history_goes_from_the_ring_into_the_archive_without_a_seam() {
         "{seqs:?}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_connected_once_needs_no_archive_to_connect_again() {
+    let cluster = Cluster::new().unwrap();
+    let gateway = cluster.start("gateway").unwrap();
+    let ann = User::join(&gateway, "ann").await;
+    let mut redis = cluster.redis.connection().unwrap();
+    let known: Vec<String> = redis::cmd("KEYS")
+        .arg("room:*:#ann")
+        .query(&mut redis)
+        .unwrap();
+    assert_eq!(known.len(), 1, "where the personal channel stands is in Redis");
+    drop(ann);
+}

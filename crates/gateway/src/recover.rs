@@ -72,7 +72,9 @@ impl Backend {
             .high(room)
             .await
             .map_err(|error| archive_refusal(&error))?;
-        if high.is_none() {
+        // A personal channel is listened to with each connection of its owner: it is written down
+        // the first time, so that connecting needs no archive ever after.
+        if high.is_none() && room.personal_owner().is_none() {
             let position = Position::new(epoch, 0);
             let kind = self.config.namespaces.kind(room);
             return Ok(Some(Top {
