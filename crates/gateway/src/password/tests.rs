@@ -50,18 +50,21 @@ async fn an_unknown_user_takes_as_long_as_a_wrong_password() {
     let passwords = passwords(1, 1);
     let hash = passwords.hash("correct horse".into()).await.unwrap();
     let mut shortest = [Duration::MAX; 2];
-    for _ in 0..5 {
+    let mut ratio = 0.0;
+    // The shortest times tend to what the work takes, however busy the machine is.
+    for _ in 0..20 {
         for (shortest, stored) in shortest.iter_mut().zip([Some(hash.as_str()), None]) {
             let start = Instant::now();
             assert_eq!(passwords.verify("wrong".into(), stored).await, Ok(false));
             *shortest = (*shortest).min(start.elapsed());
         }
+        let [known, unknown] = shortest.map(|time| time.as_secs_f64());
+        ratio = known / unknown;
+        if (0.5..2.0).contains(&ratio) {
+            return;
+        }
     }
-    let [known, unknown] = shortest.map(|time| time.as_secs_f64());
-    assert!(
-        (0.5..2.0).contains(&(known / unknown)),
-        "{known} and {unknown} s"
-    );
+    panic!("a wrong password takes {ratio} times as long as an unknown user");
 }
 
 #[tokio::test]
