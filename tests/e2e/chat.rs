@@ -260,6 +260,10 @@ async fn who_has_connected_once_needs_no_archive_to_connect_again() {
         .arg("room:*:#ann")
         .query(&mut redis)
         .unwrap();
-    assert_eq!(known.len(), 1, "where the personal channel stands is in Redis");
+    assert_eq!(
+        known.len(),
+        1,
+        "where the personal channel stands is in Redis"
+    );
     drop(ann);
 }

@@ -49,7 +49,8 @@ pub(crate) async fn run(load: &Load, idle: &Idle) -> Result<()> {
     if let (Some(before), Some(pid)) = (before, idle.pid) {
         let grown = resident(pid)?.saturating_sub(before);
         println!(
-            "{:.1} KiB of the server's memory each",
+            "{:.1} KiB of the server's memory each (on one that has just been started; \
+             later it reuses what it has)",
             kib(grown) / kib_count(idle.connections)
         );
     }

@@ -118,7 +118,7 @@ impl Sweeper {
             }
         }
         for (gateway, found) in found_of.into_iter().filter(|(_, found)| *found > 0) {
-            tracing::info!(%gateway, found, "swept up after a dead gateway");
+            tracing::info!(%gateway, found, "swept up after a gateway that has ended");
             counter!("chinwag_presence_sweeps_total").increment(1);
         }
         Ok(())

@@ -54,17 +54,17 @@ pub enum Command {
     /// Run a fan-out worker: tells members who are online but not listening
     ///
     /// Workers of one kind share the partitions of the message log; start as many as you like.
-    #[command(after_help = WORKER_EXAMPLES)]
+    #[command(after_help = FANOUT_EXAMPLES)]
     Fanout(Common),
     /// Run a presence worker: who is online
     ///
     /// Takes in what gateways report, and sweeps away the sessions of gateways that died.
-    #[command(after_help = WORKER_EXAMPLES)]
+    #[command(after_help = PRESENCE_EXAMPLES)]
     Presence(Common),
     /// Run an archiver: moves the message log into the archive
     ///
     /// Nothing leaves Redis before it is archived. Archivers share the partitions of the log.
-    #[command(after_help = WORKER_EXAMPLES)]
+    #[command(after_help = ARCHIVER_EXAMPLES)]
     Archiver(Common),
     /// Measure a running system from outside: throughput, latency, and whether anything was lost
     #[command(after_help = LOAD_EXAMPLES)]
@@ -83,7 +83,15 @@ const GATEWAY_EXAMPLES: &str = "\
 Examples:
   chinwag gateway --redis redis://127.0.0.1:6379
   chinwag gateway --config chinwag.toml --listen 0.0.0.0:8001 --admin-listen 0.0.0.0:9001";
-const WORKER_EXAMPLES: &str = "\
+const FANOUT_EXAMPLES: &str = "\
+Example, the second of its kind on one host:
+  chinwag fanout --redis redis://127.0.0.1:6379 --admin-listen 127.0.0.1:9011";
+
+const PRESENCE_EXAMPLES: &str = "\
+Example, the second of its kind on one host:
+  chinwag presence --redis redis://127.0.0.1:6379 --admin-listen 127.0.0.1:9011";
+
+const ARCHIVER_EXAMPLES: &str = "\
 Example, the second of its kind on one host:
   chinwag archiver --redis redis://127.0.0.1:6379 --admin-listen 127.0.0.1:9011";
 

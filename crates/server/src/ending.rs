@@ -36,7 +36,9 @@ pub enum Ending {
     #[error("archive.url: {0}")]
     Archive(chinwag_archive::Error),
     /// An address cannot be listened on.
-    #[error("{key}: cannot listen on {address}: {error}")]
+    #[error(
+        "{key}: cannot listen on {address}: {error}; each process on a host needs a {key} of its own"
+    )]
     Listen {
         /// The setting.
         key: &'static str,
