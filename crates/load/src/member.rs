@@ -27,6 +27,8 @@ pub(crate) struct Part {
     pub room: String,
     /// When to begin.
     pub begin: Instant,
+    /// How much later than the others its room begins.
+    pub offset: Duration,
     /// How many messages the room gets.
     pub messages: u64,
     /// Time between two of them.

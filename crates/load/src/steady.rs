@@ -21,6 +21,8 @@ pub(crate) async fn run(load: &Load, steady: &Steady) -> Result<()> {
     let begin = Instant::now() + Duration::from_millis(500);
     let mut playing = JoinSet::new();
     for (part, connection) in parts {
+        // Rooms take turns within the pause, as if they knew nothing of each other.
+        let begin = begin + part.offset;
         playing.spawn(member::play(Part { begin, ..part }, connection));
     }
     let mut seen = Seen::nothing()?;
@@ -68,6 +70,7 @@ async fn prepare(
                 token: member.token.clone(),
                 room: id.clone(),
                 begin: Instant::now(),
+                offset: pause.mul_f64(share(room, steady.rooms)),
                 messages,
                 pause,
                 writes: at == 0,
@@ -85,4 +88,10 @@ async fn prepare(
 pub(crate) fn url(load: &Load, turn: usize) -> &str {
     let at = turn % load.urls.len().max(1);
     load.urls.get(at).map_or("", String::as_str)
+}
+
+/// Which part of the whole comes before one of `all`.
+#[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+fn share(one: usize, all: usize) -> f64 {
+    one as f64 / all.max(1) as f64
 }
