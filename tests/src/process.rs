@@ -58,6 +58,9 @@ impl Process {
     {
         let mut child = Command::new(binary()?)
             .args(arguments)
+            // Ours, and not settings of its.
+            .env_remove("CHINWAG_BIN")
+            .env_remove("CHINWAG_URL")
             .env("CHINWAG_LOG_FORMAT", "json")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

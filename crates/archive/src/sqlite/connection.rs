@@ -61,10 +61,12 @@ fn open(path: &Path, flags: OpenFlags) -> Result<Connection> {
 
 /// A file with tables that is not marked as ours is left as it is.
 fn refuse_foreign(connection: &Connection, path: &Path) -> Result<()> {
-    let application: i32 =
-        connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    // Both in one snapshot: between two, another process may make the file.
+    let snapshot = connection.unchecked_transaction()?;
+    let application: i32 = snapshot.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let count = "SELECT count(*) FROM sqlite_schema";
-    let tables: i64 = connection.query_row(count, [], |row| row.get(0))?;
+    let tables: i64 = snapshot.query_row(count, [], |row| row.get(0))?;
+    snapshot.commit()?;
     if application == APPLICATION || (application == 0 && tables == 0) {
         return Ok(());
     }
