@@ -10,6 +10,7 @@
 
 mod account;
 mod args;
+pub mod check;
 mod idle;
 mod member;
 mod report;
