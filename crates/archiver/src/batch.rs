@@ -8,6 +8,7 @@ use chinwag_archive::Row;
 use chinwag_protocol::event::{Content, Event};
 use chinwag_protocol::id::RoomId;
 use chinwag_protocol::json::Json;
+use chinwag_protocol::position::Position;
 use chinwag_store::log::{Entry, LogId};
 use chinwag_store::record;
 use serde::Serialize;
@@ -18,18 +19,18 @@ pub(crate) fn rows(entries: &[Entry], done: LogId) -> Vec<Row> {
     new.filter_map(row).collect()
 }
 
-/// The last sequence of each room among entries. What was archived before counts too: nobody may
-/// have told the room.
-pub(crate) fn tops(entries: &[Entry]) -> Vec<(RoomId, u64)> {
-    let mut tops: BTreeMap<&RoomId, u64> = BTreeMap::new();
+/// The last place of each room in each epoch among entries. What was archived before counts too:
+/// nobody may have told the room.
+pub(crate) fn tops(entries: &[Entry]) -> Vec<(RoomId, Position)> {
+    let mut tops: BTreeMap<(&RoomId, u64), u64> = BTreeMap::new();
     for entry in entries {
         if let (Some(room), Some(head)) = (&entry.room, record::head(&entry.record)) {
-            let top = tops.entry(room).or_default();
+            let top = tops.entry((room, head.epoch)).or_default();
             *top = head.seq.max(*top);
         }
     }
     tops.into_iter()
-        .map(|(room, seq)| (room.clone(), seq))
+        .map(|((room, epoch), seq)| (room.clone(), Position::new(epoch, seq)))
         .collect()
 }
 
@@ -135,7 +136,7 @@ mod tests {
             }
             let told = super::tops(&log).into_iter();
             let told: BTreeMap<String, u64> =
-                told.map(|(room, seq)| (room.to_string(), seq)).collect();
+                told.map(|(room, top)| (room.to_string(), top.seq)).collect();
             prop_assert_eq!(told, tops);
         }
 

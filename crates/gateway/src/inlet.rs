@@ -56,6 +56,8 @@ pub(crate) enum ShardEvent {
     Notice(Arc<Notice>),
     /// An order to all gateways.
     Order(Arc<Order>),
+    /// Rooms are archived up to these places.
+    Archived(Arc<Vec<(RoomId, Position)>>),
     /// The gateway's name has died: all connections must go.
     Reborn,
 }
@@ -215,6 +217,7 @@ impl Inlet {
             Heard::Room(room, payload) => self.heard_in_room(room, payload).await,
             Heard::Notice(notice) => self.hand_all(&ShardEvent::Notice(Arc::new(notice))).await,
             Heard::Order(order) => self.hand_all(&ShardEvent::Order(Arc::new(order))).await,
+            Heard::Archived(rooms) => self.hand_all(&ShardEvent::Archived(Arc::new(rooms))).await,
             Heard::Wake(_) => {}
         }
     }

@@ -186,6 +186,7 @@ impl Shard {
             ShardEvent::Missed => notices::look_after_all(self),
             ShardEvent::Notice(notice) => self.notice(&notice),
             ShardEvent::Order(order) => self.order(&order),
+            ShardEvent::Archived(rooms) => drop(rooms),
             ShardEvent::Reborn => self.all().iter().for_each(|one| one.close(Close::Shutdown)),
         }
     }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use chinwag_protocol::id::{Incarnation, RoomId, UserId};
+use chinwag_protocol::position::Position;
 use redis::aio::MultiplexedConnection;
 use redis::{PushInfo, PushKind, Value};
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,7 @@ use tokio::sync::mpsc;
 
 use crate::error::{Error, Result};
 use crate::keys::{CONTROL, Keys, WAKE};
+use crate::mark;
 use crate::partition::Partition;
 use crate::presence::Occupant;
 use crate::record;
@@ -127,6 +129,9 @@ pub enum Heard {
     Order(Order),
     /// A presence list has work.
     Wake(Partition),
+    /// Rooms are archived up to these places: all events of the epoch, or of an earlier one that
+    /// is still true, up to the sequence.
+    Archived(Vec<(RoomId, Position)>),
 }
 
 /// A connection that listens. When it is lost, `heard` ends: make another one, subscribe again,
@@ -267,6 +272,9 @@ fn heard_in(keys: &Keys, push: PushInfo) -> Option<Heard> {
         return Some(Heard::Room(room, payload.into()));
     }
     let read = match channel.as_str() {
+        name if Keys::is_archived_channel(name) => {
+            mark::decode_archived(&payload).map(Heard::Archived)
+        }
         CONTROL => record::decode_value("order", &payload).map(Heard::Order),
         WAKE => {
             let key = String::from_utf8(payload).ok()?;
@@ -317,13 +325,16 @@ impl Ear {
         answer.map_err(|error| Error::of("unsubscribe", &error))
     }
 
-    /// Listens to what concerns a gateway: its inbox and the orders to all.
+    /// Listens to what concerns a gateway: its inbox, the orders to all, and what is archived.
     ///
     /// # Errors
     /// As every read.
     pub async fn join_as_gateway(&mut self, gateway: &Incarnation) -> Result<()> {
         self.subscribe(vec![Keys::inbox(gateway), CONTROL.to_owned()])
-            .await
+            .await?;
+        let partitions = (0..self.keys.partitions()).map(Partition);
+        let archived = partitions.map(|partition| self.keys.archived(partition));
+        self.subscribe(archived.collect()).await
     }
 
     /// Listens to what wakes presence workers.

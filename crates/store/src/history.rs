@@ -159,21 +159,4 @@ impl Store {
             Resumed::Rewind { .. } | Resumed::Missing { .. } => Ok(Vec::new()),
         }
     }
-
-    /// Tells Redis up to where rooms are archived, so that their rings may let go of it. Works
-    /// when memory is full.
-    ///
-    /// # Errors
-    /// As every write.
-    pub async fn mark_archived(&self, rooms: &[(RoomId, u64)]) -> Result<()> {
-        let calls: Vec<Call> = rooms
-            .iter()
-            .map(|(room, seq)| {
-                Call::new("mark_archived")
-                    .key(self.keys.room(room).room)
-                    .number(*seq)
-            })
-            .collect();
-        self.link.calls("mark_archived", &calls).await.map(drop)
-    }
 }

@@ -110,6 +110,16 @@ impl Keys {
         RoomId::new(room).ok()
     }
 
+    /// The pub/sub channel on which a partition's archived places are told.
+    pub(crate) fn archived(&self, partition: Partition) -> String {
+        format!("archived:{{{}}}", self.tag(partition))
+    }
+
+    /// Whether it is told on this channel what is archived.
+    pub(crate) fn is_archived_channel(channel: &str) -> bool {
+        channel.starts_with("archived:{")
+    }
+
     /// The clients that are subscribed to a channel with presence.
     pub(crate) fn clients(&self, room: &RoomId) -> String {
         format!("clients:{{{}}}:{room}", self.tag(self.of_room(room)))

@@ -1,5 +1,9 @@
 //! How far workers have come in the partitions' logs, and what is left.
 
+use std::collections::BTreeMap;
+
+use chinwag_protocol::id::RoomId;
+use chinwag_protocol::position::Position;
 use redis::Value;
 
 use crate::connect::Call;
@@ -10,6 +14,9 @@ use crate::partition::Partition;
 use crate::record;
 use crate::store::Store;
 use crate::value::{self, Fields};
+
+/// Rooms in one call, so that it stays well under a millisecond of Redis's time.
+const MARKED_AT_ONCE: usize = 128;
 
 /// What is left of a log after a place.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -60,6 +67,50 @@ impl Store {
             .number(count as u64)
             .arg(trim_after.join(" "));
         value::number("mark", &self.link.call(&call).await?)
+    }
+
+    /// Tells Redis up to where rooms are archived, so that their rings may let go of it, and
+    /// everybody who listens. Works when memory is full.
+    ///
+    /// # Errors
+    /// As every write.
+    pub async fn mark_archived(&self, rooms: &[(RoomId, Position)]) -> Result<()> {
+        let mut partitions: BTreeMap<u16, Vec<&(RoomId, Position)>> = BTreeMap::new();
+        for one in rooms {
+            let partition = self.keys.of_room(&one.0);
+            partitions.entry(partition.0).or_default().push(one);
+        }
+        let mut calls = Vec::new();
+        for (partition, rooms) in &partitions {
+            for some in rooms.chunks(MARKED_AT_ONCE) {
+                let mut call = Call::new("mark_archived")
+                    .key(self.keys.archived(Partition(*partition)))
+                    .arg(encode_archived(some));
+                for (room, position) in some {
+                    call = call.key(self.keys.room(room).room).number(position.seq);
+                }
+                calls.push(call);
+            }
+        }
+        self.link.calls("mark_archived", &calls).await.map(drop)
+    }
+
+    /// Up to where rooms are archived as far as Redis was told, in one round trip; 0 where it was
+    /// not. What is marked is archived, whichever server says so.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn archived(&self, rooms: &[RoomId]) -> Result<Vec<u64>> {
+        let mut pipeline = redis::pipe();
+        for room in rooms {
+            pipeline.cmd("HGET").arg(self.keys.room(room).room).arg("a");
+        }
+        let answers = self.link.pipeline("archived", &pipeline).await?;
+        let number = |answer| value::optional(answer).map(|seq| value::number("archived", &seq));
+        answers
+            .into_iter()
+            .map(|answer| number(answer).unwrap_or(Ok(0)))
+            .collect()
     }
 
     /// What is left of partitions' logs for a role that has done them up to given places.
@@ -133,4 +184,38 @@ fn lag(groups: Value, role: &str) -> Result<Option<u64>> {
         }
     }
     Ok(None)
+}
+
+/// What is said on the channel of what is archived: a list of room, epoch, sequence.
+fn encode_archived(rooms: &[&(RoomId, Position)]) -> Vec<u8> {
+    let rooms: Vec<(&str, u64, u64)> = rooms
+        .iter()
+        .map(|(room, position)| (room.as_str(), position.epoch, position.seq))
+        .collect();
+    record::encode(&rooms)
+}
+
+/// Reads what is said on the channel of what is archived.
+pub(crate) fn decode_archived(payload: &[u8]) -> Result<Vec<(RoomId, Position)>> {
+    let rooms: Vec<(RoomId, u64, u64)> = record::decode_value("archived", payload)?;
+    Ok(rooms
+        .into_iter()
+        .map(|(room, epoch, seq)| (room, Position::new(epoch, seq)))
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_archived_is_read_as_it_was_said() {
+        let told = (RoomId::new("room:abc").unwrap(), Position::new(3, 12));
+        let said = encode_archived(&[&told]);
+        assert_eq!(
+            said,
+            [b"\x91\x93\xa8room:abc".as_slice(), &[3, 12]].concat()
+        );
+        assert_eq!(decode_archived(&said).unwrap(), [told]);
+    }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chinwag_archive::{Commit, Row};
 use chinwag_protocol::id::RoomId;
+use chinwag_protocol::position::Position;
 use chinwag_store::log::LogId;
 
 use crate::support::Server;
@@ -37,8 +38,10 @@ impl Server {
                 upto: &upto,
             };
             self.archive().commit(commit).await.unwrap();
-            let archived = rows.into_iter().map(|row| (row.room, row.event.seq));
-            let archived: BTreeMap<RoomId, u64> = archived.collect();
+            let archived = rows.into_iter();
+            let archived =
+                archived.map(|row| (row.room, Position::new(row.event.epoch, row.event.seq)));
+            let archived: BTreeMap<RoomId, Position> = archived.collect();
             let marks: Vec<_> = archived.into_iter().collect();
             store.mark_archived(&marks).await.unwrap();
         }

@@ -41,13 +41,23 @@ redis.register_function{ function_name = 'finish_work_@V@', flags = { 'allow-oom
     return redis.call('LLEN', keys[2])
   end }
 
--- mark_archived: tells a room up to where it is archived.
--- KEYS: 1 room:{p}:<room>   ARGV: 1 the sequence
--- Promises: makes no room. Goes on when memory is full, because it is what lets go of memory.
--- Returns 1 if the room exists.
+-- mark_archived: tells rooms of one partition up to where they are archived, and all who listen.
+-- KEYS: 1 the channel archived:{p}; then the rooms
+-- ARGV: 1 what is said on the channel; then the sequence of each room
+-- Promises: makes no room, and never takes a mark back. Goes on when memory is full, because it is
+-- what lets go of memory. Returns how many of the rooms exist.
 redis.register_function{ function_name = 'mark_archived_@V@', flags = { 'allow-oom' },
   callback = function(keys, args)
-    if redis.call('EXISTS', keys[1]) == 0 then return 0 end
-    redis.call('HSET', keys[1], 'a', args[1])
-    return 1
+    local exist = 0
+    for at = 2, #keys do
+      local archived = redis.call('HMGET', keys[at], 's', 'a')
+      if archived[1] then
+        exist = exist + 1
+        if tonumber(archived[2] or '0') < tonumber(args[at]) then
+          redis.call('HSET', keys[at], 'a', args[at])
+        end
+      end
+    end
+    redis.call('PUBLISH', keys[1], args[1])
+    return exist
   end }

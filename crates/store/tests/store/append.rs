@@ -86,7 +86,10 @@ async fn a_channel_without_history_keeps_no_ring() {
     for number in 1..=16 {
         if number == 16 {
             // The archiver is ahead of the batch that is under way.
-            store.mark_archived(&[(room.clone(), 16)]).await.unwrap();
+            store
+                .mark_archived(&[(room.clone(), Position::new(1, 16))])
+                .await
+                .unwrap();
         }
         append(&store, says(&room, rules, "ann", "", "x"), (0, 0)).await;
     }
@@ -106,7 +109,10 @@ async fn the_ring_keeps_what_is_not_archived() {
         .await;
     }
     assert_eq!(store.ring(&room, 1, 100).await.unwrap().len(), 100);
-    store.mark_archived(&[(room.clone(), 90)]).await.unwrap();
+    store
+        .mark_archived(&[(room.clone(), Position::new(1, 90))])
+        .await
+        .unwrap();
     for number in 100..112 {
         append(
             &store,

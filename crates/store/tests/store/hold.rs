@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chinwag_protocol::id::ClientId;
+use chinwag_protocol::position::Position;
 use chinwag_store::log::LogId;
 use chinwag_store::presence::Occupant;
 use chinwag_store::user::Profile;
@@ -192,7 +193,10 @@ async fn what_lets_go_of_memory_works_when_it_is_full() {
     let batches = reader.read(&[(partition, LogId::default())]).await.unwrap();
     let last = batches[0].entries[0].id;
     store.touch_rooms(&lobby, &[user("ann")], 7).await.unwrap();
-    let rooms = [(lobby.clone(), 1), (room("missing"), 1)];
+    let rooms = [
+        (lobby.clone(), Position::new(1, 1)),
+        (room("missing"), Position::new(1, 1)),
+    ];
     store.mark_archived(&rooms).await.unwrap();
     assert_eq!(store.positions(&[room("missing")]).await.unwrap(), [None]);
     let name = process("one");

@@ -8,6 +8,7 @@
 
 mod append;
 mod hold;
+mod mark;
 mod room;
 mod support;
 mod user;

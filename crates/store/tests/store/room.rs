@@ -163,7 +163,10 @@ async fn a_ring_is_bounded_even_if_people_only_come_and_go() {
                 seq = done;
             }
         }
-        store.mark_archived(&[(open.clone(), seq)]).await.unwrap();
+        store
+            .mark_archived(&[(open.clone(), Position::new(1, seq))])
+            .await
+            .unwrap();
     }
     assert_eq!(seq, 402);
     assert!(store.ring(&open, 1, seq).await.unwrap().len() < 220);
