@@ -5,6 +5,7 @@
 //! - `restart`: everything stops and starts again, and nothing is gone.
 //! - `rubbish`: bad input of every kind gets a precise answer and changes nothing.
 //! - `presence`: who is online, also after a gateway has died.
+//! - `overload`: too much of anything gets an answer.
 //! - `ops`: health, metrics, logs, settings and the one command.
 //! - `sdk`: the official SDKs of the open protocol, unmodified.
 //! - `browser`: the page, in a real browser.
@@ -23,6 +24,7 @@ mod chat;
 mod dashboards;
 mod death;
 mod ops;
+mod overload;
 mod presence;
 mod restart;
 mod rubbish;

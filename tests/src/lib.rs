@@ -5,4 +5,5 @@ pub mod cluster;
 pub mod http;
 pub mod process;
 pub mod proxy;
+pub mod raw;
 pub mod redis;

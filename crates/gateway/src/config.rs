@@ -24,6 +24,14 @@ pub struct Config {
     pub max_connections: usize,
     /// Most connections at once from one address.
     pub max_connections_per_address: usize,
+    /// New sessions a second, in the long run; 0 is no limit.
+    pub connects_per_second: u32,
+    /// New sessions at once.
+    pub connects_burst: u32,
+    /// Most connections that have said nothing of use yet.
+    pub max_pending: usize,
+    /// Most of these from one address.
+    pub max_pending_per_address: usize,
     /// How long the HTTP request line and headers may take.
     pub handshake_timeout: Duration,
     /// How long a socket may stay silent before its `connect` command.
@@ -40,7 +48,8 @@ pub struct Config {
     pub subscriptions_per_connection: usize,
     /// Most rooms to which a session is subscribed by itself when it connects.
     pub rooms_on_connect: usize,
-    /// Commands a second that one connection may send in the long run; 0 is no limit.
+    /// Commands a second that one connection may send in the long run, and requests a second that
+    /// one user may; 0 is no limit.
     pub commands_per_second: u32,
     /// Whether connections without a token are let in.
     pub anonymous: bool,
@@ -223,8 +232,43 @@ const PERSONAL: Policy = Policy {
 };
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// Something to change in a test.
+    pub(crate) fn config() -> Config {
+        Config {
+            threads: 1,
+            allowed_origins: Vec::new(),
+            trusted_proxies: vec!["10.0.0.1".parse().unwrap()],
+            max_connections: 100,
+            max_connections_per_address: 100,
+            connects_per_second: 0,
+            connects_burst: 1,
+            max_pending: 100,
+            max_pending_per_address: 100,
+            handshake_timeout: Duration::from_secs(5),
+            connect_timeout: Duration::from_secs(5),
+            ping_interval: Duration::from_secs(25),
+            pong_timeout: Duration::from_secs(10),
+            message_limit: 65_536,
+            outbox_limit: 262_144,
+            subscriptions_per_connection: 100,
+            rooms_on_connect: 100,
+            commands_per_second: 0,
+            anonymous: false,
+            personal_channel: true,
+            drain: Duration::from_secs(1),
+            registration_open: true,
+            token_lifetime: Duration::from_secs(3600),
+            hash_parallelism: 2,
+            hash_queue: 32,
+            hmac_secret: None,
+            api_key: None,
+            lease: Duration::from_secs(15),
+            namespaces: Namespaces::default(),
+        }
+    }
 
     #[test]
     fn a_network_contains_what_begins_with_its_bits() {

@@ -13,6 +13,7 @@ use chinwag_protocol::reply::{Outcome, Reply};
 use tokio::sync::Notify;
 
 use crate::delivery::encode;
+use crate::gate::Place;
 use crate::outbox::Outbox;
 use crate::subscription::Subscription;
 use crate::token::Caller;
@@ -32,6 +33,8 @@ pub(crate) struct Connection {
     closed: Notify,
     stage: Cell<Stage>,
     staged: Notify,
+    /// Its place, as long as it is pending.
+    pending: RefCell<Option<Rc<Place>>>,
 }
 
 /// How far a connection has come.
@@ -64,6 +67,7 @@ impl Connection {
             closed: Notify::new(),
             stage: Cell::new(Stage::Coming),
             staged: Notify::new(),
+            pending: RefCell::default(),
         })
     }
 
@@ -134,14 +138,23 @@ impl Connection {
         self.outbox.put(frame.freeze(), false);
     }
 
+    /// It takes one of the places for those who have not said yet who they are.
+    pub(crate) fn pending_at(&self, place: &Rc<Place>) {
+        *self.pending.borrow_mut() = Some(Rc::clone(place));
+    }
+
     /// Its `connect` was answered.
     pub(crate) fn has_come(&self) {
+        if let Some(place) = self.pending.take() {
+            place.establish();
+        }
         self.stage.set(Stage::Here);
         self.staged.notify_waiters();
     }
 
     /// It ends: nothing begins for it any more.
     pub(crate) fn goes(&self) {
+        self.pending.take();
         self.stage.set(Stage::Gone);
         self.staged.notify_waiters();
     }

@@ -21,6 +21,7 @@ mod messages;
 mod rooms;
 mod sessions;
 mod users;
+mod visits;
 
 use std::sync::Arc;
 
@@ -39,12 +40,14 @@ use crate::backend::Backend;
 use crate::password::Passwords;
 
 pub use self::address::PeerAddress;
+pub use self::visits::Visits;
 
 /// What handlers share.
 #[derive(Clone)]
 pub(crate) struct Http {
     pub backend: Backend,
     pub passwords: Arc<Passwords>,
+    pub visits: Arc<Visits>,
     pub alive: Alive,
 }
 
@@ -52,10 +55,11 @@ pub(crate) struct Http {
 ///
 /// Who serves it inserts a [`PeerAddress`] into each request; without one, attempts to log in are
 /// limited by account only.
-pub fn router(backend: Backend, passwords: Arc<Passwords>) -> Router {
+pub fn router(backend: Backend, passwords: Arc<Passwords>, visits: Arc<Visits>) -> Router {
     let http = Http {
         backend,
         passwords,
+        visits,
         alive: Alive::default(),
     };
     let cors = origin::layer(&http.backend.config.allowed_origins);

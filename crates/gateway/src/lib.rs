@@ -11,13 +11,17 @@
 //! `outbox` goes out in as few writes as possible.
 
 mod access;
+mod admission;
 mod api;
 mod appear;
 mod batcher;
+mod busy;
 mod command;
 mod connection;
 mod delivery;
+mod framing;
 mod gate;
+mod household;
 mod hub;
 mod inlet;
 mod listener;
@@ -32,6 +36,7 @@ mod shard;
 mod socket;
 mod subscription;
 mod tail;
+mod throttle;
 mod timer;
 mod upgrade;
 

@@ -4,8 +4,6 @@
 //! core. So only a few run at once and a few wait; whoever comes then is told to come back. Before
 //! that, attempts are limited by account and by address.
 
-mod throttle;
-
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,8 +15,9 @@ use chinwag_protocol::id::UserId;
 use chinwag_protocol::limit::Violation;
 use tokio::sync::Semaphore;
 
-use self::throttle::{Address, Rate, Throttle};
 use crate::config::Config;
+use crate::household::Household;
+use crate::throttle::{Rate, Throttle};
 
 /// Shortest password, in bytes.
 pub const LEAST_BYTES: usize = 8;
@@ -47,7 +46,7 @@ pub struct Passwords {
     /// Verified for users that do not exist, so that they take as long as others.
     nobodys: String,
     accounts: Throttle<UserId>,
-    addresses: Throttle<Address>,
+    addresses: Throttle<Household>,
 }
 
 /// A refusal that tells when to come back.
@@ -63,7 +62,7 @@ pub struct Limited {
 #[must_use]
 pub struct Attempt<'p> {
     passwords: &'p Passwords,
-    address: Option<Address>,
+    address: Option<Household>,
     account: Option<UserId>,
 }
 
@@ -94,7 +93,7 @@ impl Passwords {
         account: Option<&UserId>,
     ) -> Result<Attempt<'_>, Limited> {
         let now = Instant::now();
-        let address = address.filter(|ip| !ip.is_loopback()).map(Address::of);
+        let address = address.filter(|ip| !ip.is_loopback()).map(Household::of);
         if let Some(address) = &address {
             let charged = self.addresses.charge(address, now);
             charged.map_err(|wait| throttled(wait, "this address"))?;

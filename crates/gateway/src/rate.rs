@@ -1,4 +1,4 @@
-//! How many commands one connection may send: a bucket of tokens that fills steadily.
+//! How often something may happen: a bucket of tokens that fills steadily.
 
 use std::time::Instant;
 
@@ -6,23 +6,62 @@ use chinwag_protocol::code::{Code, Refusal};
 
 /// How many seconds' worth of commands may come at once.
 const BURST_SECONDS: f64 = 2.0;
+/// How many seconds' worth of refusals a connection may collect before it is closed.
+const PATIENCE_SECONDS: f64 = 10.0;
 
-/// A bucket of tokens, one a command.
+/// A bucket of tokens.
 #[derive(Debug)]
-pub(crate) struct Rate {
+pub(crate) struct Bucket {
     per_second: f64,
+    most: f64,
     tokens: f64,
     filled: Instant,
 }
 
-impl Rate {
-    /// A full bucket; 0 a second is no limit.
-    pub(crate) fn new(per_second: u32) -> Self {
-        let per_second = f64::from(per_second);
+impl Bucket {
+    /// A full bucket that fills with so many tokens a second up to `most`; 0 a second is no limit.
+    pub(crate) fn new(per_second: f64, most: f64) -> Self {
         Self {
             per_second,
-            tokens: per_second * BURST_SECONDS,
+            most,
+            tokens: most,
             filled: Instant::now(),
+        }
+    }
+
+    /// Takes a token, if there is one.
+    pub(crate) fn take_at(&mut self, now: Instant) -> bool {
+        if self.per_second == 0.0 {
+            return true;
+        }
+        let since = now.saturating_duration_since(self.filled).as_secs_f64();
+        self.tokens = (self.tokens + since * self.per_second).min(self.most);
+        self.filled = self.filled.max(now);
+        let is_there = self.tokens >= 1.0;
+        if is_there {
+            self.tokens -= 1.0;
+        }
+        is_there
+    }
+}
+
+/// How many commands one connection may send.
+#[derive(Debug)]
+pub(crate) struct Rate {
+    per_second: u32,
+    commands: Bucket,
+    /// What is sent although the bucket of commands is empty. Refusing costs too.
+    beyond: Bucket,
+}
+
+impl Rate {
+    /// Two full buckets; 0 a second is no limit.
+    pub(crate) fn new(per_second: u32) -> Self {
+        let rate = f64::from(per_second);
+        Self {
+            per_second,
+            commands: Bucket::new(rate, rate * BURST_SECONDS),
+            beyond: Bucket::new(rate, rate * PATIENCE_SECONDS),
         }
     }
 
@@ -35,18 +74,21 @@ impl Rate {
     }
 
     fn take_at(&mut self, now: Instant) -> Result<(), Refusal> {
-        if self.per_second == 0.0 {
+        if self.commands.take_at(now) {
             return Ok(());
         }
-        let since = now.saturating_duration_since(self.filled).as_secs_f64();
-        self.tokens = (self.tokens + since * self.per_second).min(self.per_second * BURST_SECONDS);
-        self.filled = now;
-        if self.tokens < 1.0 {
-            let message = format!("at most {} commands a second", self.per_second);
-            return Err(Refusal::new(Code::TooManyRequests, message));
-        }
-        self.tokens -= 1.0;
-        Ok(())
+        Err(Refusal::new(Code::TooManyRequests, self.limit()))
+    }
+
+    /// Whether somebody who was just refused may stay. Who goes on for long as if there were no
+    /// limit may not.
+    pub(crate) fn bears(&mut self) -> bool {
+        self.beyond.take_at(Instant::now())
+    }
+
+    /// The limit, for whoever is over it.
+    pub(crate) fn limit(&self) -> String {
+        format!("at most {} commands a second", self.per_second)
     }
 }
 
@@ -65,5 +107,13 @@ mod tests {
         let later = now + Duration::from_millis(500);
         assert_eq!((0..100).filter(|_| rate.take_at(later).is_ok()).count(), 5);
         assert!(Rate::new(0).take().is_ok());
+    }
+
+    #[test]
+    fn who_goes_on_although_refused_is_borne_for_a_while() {
+        let mut rate = Rate::new(10);
+        let borne = (0..1_000).filter(|_| rate.bears()).count();
+        assert!((100..110).contains(&borne), "{borne}");
+        assert!(Rate::new(0).bears());
     }
 }

@@ -50,6 +50,7 @@ pub async fn run(
     listener.set_nonblocking(true)?;
     let threads = config.threads.max(1);
     let passwords = Arc::new(Passwords::new(&config));
+    let visits = Arc::new(http::Visits::new(&config));
     let (gate, lease, drain) = (Gate::new(&config), config.lease, config.drain);
     let config = Arc::new(config);
     let backend = |store| {
@@ -80,7 +81,7 @@ pub async fn run(
     let keeper = context.spawn("lease", keeper.keep(gone));
     for (index, events) in receivers.into_iter().enumerate() {
         let backend = backend(store.another()?);
-        let router = http::router(backend.clone(), Arc::clone(&passwords));
+        let router = http::router(backend.clone(), Arc::clone(&passwords), Arc::clone(&visits));
         let thread = Thread {
             index,
             backend,

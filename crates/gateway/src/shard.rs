@@ -46,6 +46,8 @@ pub(crate) struct Shard {
     pub name: watch::Receiver<Incarnation>,
     /// HTTP connections that have asked something and are not over.
     pub asking: Cell<usize>,
+    /// Connections that are being told that there is no place for them.
+    pub turned_away: Cell<usize>,
     next: Cell<u64>,
     connections: RefCell<HashMap<u64, Rc<Connection>>>,
     users: RefCell<HashMap<UserId, Vec<Rc<Connection>>>>,
@@ -77,6 +79,7 @@ impl Shard {
             wishes: WishList::default(),
             name,
             asking: Cell::new(0),
+            turned_away: Cell::new(0),
             next: Cell::new(1),
             connections: RefCell::default(),
             users: RefCell::default(),

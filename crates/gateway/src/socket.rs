@@ -20,6 +20,7 @@ use tokio_tungstenite::tungstenite::{Error, Utf8Bytes};
 
 use crate::command;
 use crate::connection::Connection;
+use crate::framing::{Breach, Watched};
 use crate::rate::Rate;
 use crate::shard::Shard;
 use crate::subscription;
@@ -34,7 +35,10 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long saying goodbye may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-type Stream = WebSocketStream<TokioIo<Upgraded>>;
+/// What is read from a peer who broke the rules, so that it reads why it is closed.
+const DISCARDED: usize = 256 * 1024;
+
+type Stream = WebSocketStream<Watched<TokioIo<Upgraded>>>;
 
 /// A socket and what belongs to it while it is open.
 struct Socket {
@@ -44,6 +48,8 @@ struct Socket {
     under_way: FuturesUnordered<LocalBoxFuture<'static, ()>>,
     rate: Rate,
     timer: Timer,
+    /// Nothing more can be read as messages.
+    is_broken: bool,
 }
 
 /// Why a conversation ended.
@@ -82,6 +88,7 @@ pub(crate) async fn serve(shard: Rc<Shard>, connection: Rc<Connection>, stream: 
         connection: Rc::clone(&connection),
         stream,
         under_way: FuturesUnordered::new(),
+        is_broken: false,
     };
     let end = socket.talk().await;
     clean_up(&shard, &connection).await;
@@ -177,7 +184,10 @@ impl Socket {
         let message = match frame {
             None => return Err(End::Gone),
             Some(Ok(message)) => message,
-            Some(Err(error)) => return Err(failed(&error)),
+            Some(Err(error)) => {
+                self.is_broken = true;
+                return Err(failed(&error));
+            }
         };
         self.timer.heard();
         let text = self.connection.encoding == Encoding::Json;
@@ -192,7 +202,9 @@ impl Socket {
 
     async fn commands(&mut self, frame: Bytes) -> Result<(), End> {
         let encoding = self.connection.encoding;
+        let mut is_empty = true;
         for command in encoding.decode_commands(&frame, Limits::SERVER) {
+            is_empty = false;
             let command = match command {
                 Ok(command) => command,
                 Err(error @ DecodeError::Frame { .. }) => {
@@ -200,17 +212,17 @@ impl Socket {
                     return Err(End::Close(Close::BadRequest.number(), close_reason(&error)));
                 }
                 Err(error @ DecodeError::Command { id, .. }) => {
-                    let refusal = self.rate.take().err();
-                    let refusal = refusal.unwrap_or_else(|| error.refusal());
-                    self.connection.reply(id, Err(refusal));
+                    if self.is_in_time(id)? {
+                        self.connection.reply(id, Err(error.refusal()));
+                    }
                     continue;
                 }
             };
             if command.is_pong() {
+                self.nothing()?;
                 continue;
             }
-            if let Err(refusal) = self.rate.take() {
-                self.connection.reply(command.id, Err(refusal));
+            if !self.is_in_time(command.id)? {
                 continue;
             }
             let later = command::handle(&self.shard, &self.connection, command).await?;
@@ -225,7 +237,36 @@ impl Socket {
                 self.timer.connected();
             }
         }
-        Ok(())
+        if is_empty { self.nothing() } else { Ok(()) }
+    }
+
+    /// Whether a command is within the rate; if not, it is refused.
+    fn is_in_time(&mut self, id: u32) -> Result<bool, End> {
+        let Err(refusal) = self.rate.take() else {
+            return Ok(true);
+        };
+        self.bear()?;
+        self.connection.reply(id, Err(refusal));
+        Ok(false)
+    }
+
+    /// What asks for nothing costs as much as a command, but cannot be refused.
+    fn nothing(&mut self) -> Result<(), End> {
+        match self.rate.take() {
+            Ok(()) => Ok(()),
+            Err(_) => self.bear(),
+        }
+    }
+
+    /// Bears with somebody who is over the rate, for a while.
+    fn bear(&mut self) -> Result<(), End> {
+        if self.rate.bears() {
+            return Ok(());
+        }
+        Err(End::Close(
+            Close::TooManyRequests.number(),
+            self.rate.limit(),
+        ))
     }
 
     /// Writes some of what waits, in as few frames as it fits into. The rest has another turn.
@@ -314,6 +355,9 @@ impl Socket {
                 drop(self.stream.close(Some(frame)).await);
                 // The peer's answer, so that what was written is not lost with a reset.
                 while let Some(Ok(_)) = self.stream.next().await {}
+                if self.is_broken {
+                    self.stream.get_mut().discard(DISCARDED).await;
+                }
             };
             drop(timeout(CLOSE_TIMEOUT, goodbye).await);
         } else {
@@ -356,12 +400,26 @@ fn close_reason(error: &DecodeError) -> String {
         .collect()
 }
 
+/// The end of whoever broke a rule of frames.
+fn broken(breach: &Breach) -> End {
+    let code = match breach {
+        Breach::Controls => Close::TooManyRequests.number(),
+        // Against a policy.
+        Breach::Fragments | Breach::Slow => 1008,
+    };
+    End::Close(code, breach.to_string())
+}
+
 /// What an error of the socket means for it.
 fn failed(error: &Error) -> End {
     match error {
         Error::Capacity(_) => End::Close(1009, "message too large".to_owned()),
         Error::Utf8(_) => End::Close(1007, "text is not UTF-8".to_owned()),
         Error::Protocol(_) => End::Close(1002, "protocol error".to_owned()),
+        Error::Io(error) => error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<Breach>())
+            .map_or(End::Gone, broken),
         _ => End::Gone,
     }
 }

@@ -1,7 +1,7 @@
 //! From HTTP to a socket: who may, in which encoding, with which buffers.
 
-use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use axum::body::Body;
 use chinwag_protocol::codec::Encoding;
@@ -14,7 +14,9 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
+use crate::admission::Admission;
 use crate::connection::Connection;
+use crate::framing::Watched;
 use crate::gate::Place;
 use crate::shard::Shard;
 use crate::socket;
@@ -23,14 +25,10 @@ use crate::socket;
 pub(crate) fn answer(
     shard: &Rc<Shard>,
     mut request: Request<Incoming>,
-    place: &RefCell<Option<Place>>,
+    place: Rc<Place>,
 ) -> Response<Body> {
     if shard.context.is_stopping() {
-        return refused(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "draining",
-            "this gateway is stopping",
-        );
+        return busy("draining", "this gateway is stopping", Admission::later());
     }
     let allowed = &shard.backend.config.allowed_origins;
     if !origin_allowed(request.headers(), allowed) {
@@ -55,23 +53,31 @@ pub(crate) fn answer(
         }
         Err(message) => return refused(StatusCode::BAD_REQUEST, "subprotocol", message),
     };
-    let Some(place) = place.borrow_mut().take() else {
-        return refused(StatusCode::BAD_REQUEST, "handshake", "already upgraded");
-    };
+    if let Err(wait) = shard.gate.admission.admit() {
+        return busy(
+            "connect_rate",
+            "too many are connecting just now; try again",
+            wait,
+        );
+    }
     let upgrade = hyper::upgrade::on(&mut request);
     let shard = Rc::clone(shard);
     shard.context.clone().spawn_local("socket", async move {
-        // Held as long as the socket is open.
-        let _place = place;
         match upgrade.await {
-            Ok(upgraded) => open(shard, TokioIo::new(upgraded), encoding).await,
+            Ok(upgraded) => open(shard, TokioIo::new(upgraded), encoding, place).await,
             Err(error) => tracing::debug!(%error, "an upgrade was not completed"),
         }
     });
     response
 }
 
-async fn open(shard: Rc<Shard>, io: TokioIo<hyper::upgrade::Upgraded>, encoding: Encoding) {
+/// The place is held as long as the socket is open.
+async fn open(
+    shard: Rc<Shard>,
+    io: TokioIo<hyper::upgrade::Upgraded>,
+    encoding: Encoding,
+    place: Rc<Place>,
+) {
     let config = &shard.backend.config;
     let websocket = WebSocketConfig::default()
         // The default of 128 KiB is zero-filled before each read: a ninth of the speed, 20 times
@@ -82,12 +88,14 @@ async fn open(shard: Rc<Shard>, io: TokioIo<hyper::upgrade::Upgraded>, encoding:
         .max_write_buffer_size(1024 * 1024 + config.outbox_limit.saturating_mul(2))
         .max_message_size(Some(config.message_limit))
         .max_frame_size(Some(config.message_limit));
-    let stream = WebSocketStream::from_raw_socket(io, Role::Server, Some(websocket)).await;
+    let stream =
+        WebSocketStream::from_raw_socket(Watched::new(io), Role::Server, Some(websocket)).await;
     let name = uuid::Uuid::now_v7().to_string();
     let Ok(client) = ClientId::new(name) else {
         return;
     };
     let connection = Connection::new(shard.number(), client, encoding, config.outbox_limit);
+    connection.pending_at(&place);
     socket::serve(shard, connection, stream).await;
 }
 
@@ -129,6 +137,11 @@ fn origin_allowed(headers: &HeaderMap, allowed: &[String]) -> bool {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     let own = origin.split_once("://").map(|(_, host)| host);
     matches!((own, host), (Some(own), Some(host)) if own.eq_ignore_ascii_case(host))
+}
+
+fn busy(reason: &'static str, message: &str, after: Duration) -> Response<Body> {
+    metrics::counter!("chinwag_gateway_refusals_total", "reason" => reason).increment(1);
+    crate::busy::response(reason, message, after)
 }
 
 fn refused(status: StatusCode, reason: &'static str, message: &str) -> Response<Body> {

@@ -27,6 +27,12 @@ pub fn gateway(settings: &Settings) -> Result<chinwag_gateway::Config, SecretErr
         max_connections_per_address: keys
             .nonzero("gateway.max_connections_per_address")
             .unwrap_or(usize::MAX),
+        connects_per_second: keys.integer("gateway.connects_per_second"),
+        connects_burst: keys.integer("gateway.connects_burst"),
+        max_pending: keys.integer("gateway.max_pending"),
+        max_pending_per_address: keys
+            .nonzero("gateway.max_pending_per_address")
+            .unwrap_or(usize::MAX),
         handshake_timeout: keys.milliseconds("gateway.handshake_timeout_ms"),
         connect_timeout: keys.milliseconds("gateway.connect_timeout_ms"),
         ping_interval: keys.milliseconds("gateway.ping_interval_ms"),

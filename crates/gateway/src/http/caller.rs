@@ -26,6 +26,7 @@ impl FromRequestParts<Http> for Signed {
         let token = bearer(&parts.headers).ok_or_else(missing)?;
         let caller = token::authenticate(&http.backend, token).await?;
         let user = caller.user()?.clone();
+        http.visits.admit(&user)?;
         Ok(Self { caller, user })
     }
 }

@@ -80,9 +80,7 @@ impl Failure {
             status,
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
         ) {
-            // Whole seconds, rounded up: who comes back too early is refused again.
-            let seconds = self.retry_after.as_millis().div_ceil(1000).max(1);
-            let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+            let seconds = crate::busy::seconds(self.retry_after);
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         response

@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use chinwag_archive::Archive;
 use chinwag_gateway::backend::Backend;
 use chinwag_gateway::config::{Config, Namespaces, Policy, Secret};
-use chinwag_gateway::http::{PeerAddress, router};
+use chinwag_gateway::http::{PeerAddress, Visits, router};
 use chinwag_gateway::password::Passwords;
 use chinwag_runtime::Context;
 use chinwag_store::Store;
@@ -84,6 +84,10 @@ pub fn config() -> Config {
         trusted_proxies: vec!["10.0.0.1".parse().unwrap()],
         max_connections: 100,
         max_connections_per_address: 100,
+        connects_per_second: 0,
+        connects_burst: 1,
+        max_pending: 100,
+        max_pending_per_address: 100,
         handshake_timeout: Duration::from_secs(5),
         connect_timeout: Duration::from_secs(5),
         ping_interval: Duration::from_secs(25),
@@ -130,7 +134,8 @@ impl Server {
         let config = Arc::new(config);
         let passwords = Arc::new(Passwords::new(&config));
         let backend = Backend::new(store, archive, config, Context::new("gateway"));
-        let router = router(backend.clone(), passwords);
+        let visits = Arc::new(Visits::new(&backend.config));
+        let router = router(backend.clone(), passwords, visits);
         Self {
             redis,
             backend,

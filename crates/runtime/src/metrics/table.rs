@@ -28,6 +28,7 @@ const fn metric(
 #[rustfmt::skip]
 pub const METRICS: &[Metric] = &[
     metric(Gateway, "chinwag_gateway_connections", Gauge, &[], "Open client connections"),
+    metric(Gateway, "chinwag_gateway_pending_connections", Gauge, &[], "Connections that have neither had a request answered nor begun a session"),
     metric(Gateway, "chinwag_gateway_connects_total", Counter, &["encoding"], "Client connections that completed their handshake"),
     metric(Gateway, "chinwag_gateway_disconnects_total", Counter, &["code"], "Closed client connections by close code"),
     metric(Gateway, "chinwag_gateway_subscriptions", Gauge, &[], "Subscriptions of all connections"),
@@ -115,8 +116,8 @@ pub const VALUES: &[(&str, &[&str])] = &[
     ("chinwag_gateway_outbox_dropped_total", &["ephemeral"]),
     ("chinwag_gateway_recoveries_total", &["recovered", "unrecovered"]),
     ("chinwag_gateway_refusals_total", &[
-        "address_limit", "api_key", "connection_limit", "draining", "handshake", "login_rate", "origin",
-        "password_queue", "subprotocol",
+        "address_limit", "api_key", "connect_rate", "connection_limit", "draining", "handshake", "login_rate",
+        "origin", "password_queue", "pending_address_limit", "pending_limit", "request_rate", "subprotocol",
     ]),
     ("chinwag_presence_transitions_total", &["online", "offline"]),
     ("chinwag_redis_errors_total", &["unavailable", "full", "need_epoch", "need_reconcile", "fenced", "corrupt", "refused"]),
