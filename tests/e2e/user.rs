@@ -101,7 +101,10 @@ impl User {
     /// The next publication of any room: where, and its data.
     pub async fn event(&mut self) -> (String, Value) {
         loop {
-            if let Notice::Publication { room, publication } = self.notice().await {
+            if let Notice::Publication {
+                room, publication, ..
+            } = self.notice().await
+            {
                 return (
                     room.to_string(),
                     serde_json::from_slice(&publication.data).unwrap(),

@@ -19,9 +19,10 @@ use crate::connect::Options;
 use crate::connection::unexpected;
 use crate::driver::Driver;
 use crate::error::Error;
+use crate::message::{Level, Message, Sent};
 use crate::notice::{Notices, Subscribed};
-use crate::outbox::Letter;
-use crate::request::{Answer, Request, Sent, Subscription};
+use crate::reconnect::Addresses;
+use crate::request::{Answer, Request, Subscription};
 use crate::session::Session;
 
 /// Most requests on their way to the task. When full, whoever asks waits.
@@ -32,6 +33,7 @@ const REQUESTS: usize = 256;
 pub struct Client {
     requests: mpsc::Sender<Request>,
     call_timeout: Duration,
+    ack: Option<Level>,
 }
 
 impl Client {
@@ -61,9 +63,10 @@ impl Client {
         let (requests, asked) = mpsc::channel(REQUESTS);
         // Full: the task reads no more from the network.
         let (told, receiver) = mpsc::channel(options.notices.max(1));
-        let call_timeout = options.call_timeout;
+        let (call_timeout, ack) = (options.call_timeout, options.ack);
         let driver = Driver {
             session: Session::new(&options),
+            addresses: Addresses::new(&options),
             options,
             requests: asked,
             notices: told,
@@ -77,17 +80,22 @@ impl Client {
         let client = Self {
             requests,
             call_timeout,
+            ack,
         };
-        (client, Notices { receiver })
+        (client, Notices::new(receiver))
     }
 
-    /// Sends a message to a chat room and waits for as long as it takes: the message is sent
-    /// again, under the same id, over as many connections as need be. Dropping the future does
-    /// not take the message back.
+    /// Sends a message to a chat room and waits for the acknowledgement, for as long as it takes:
+    /// the message is sent again, under the same id, over as many connections as need be. Dropping
+    /// the future does not take the message back. A room's messages go out in the order of the
+    /// calls.
+    ///
+    /// The client keeps the message beyond the acknowledgement, and sends it again where it may
+    /// have been lost, until it is durable: see [`Sent::durable`].
     ///
     /// # Errors
-    /// `Reply` if the server will not have it; `Full` if too many are on their way; `Malformed`;
-    /// `Ended`.
+    /// `Reply` if the server will not have it; `Full` if too many are not durable yet;
+    /// `Malformed`; `Ended`.
     pub async fn send_message<B: Serialize + ?Sized>(
         &self,
         room: impl Into<String>,
@@ -108,18 +116,42 @@ impl Client {
         room: impl Into<String>,
         body: &B,
     ) -> Result<Sent, Error> {
-        let letter = Letter {
+        self.send_whole(Message {
             room: room.into(),
             id: id.into(),
             body: json(body)?,
-        };
+            ack: self.ack,
+        })
+        .await
+    }
+
+    /// Sends a message of which the application decides everything.
+    ///
+    /// # Errors
+    /// As [`Client::send_message`].
+    pub async fn send_whole(&self, message: Message) -> Result<Sent, Error> {
         let (answer, sent) = oneshot::channel();
-        let request = Request::Message(letter, answer);
+        let request = Request::Message(message, answer);
         self.requests
             .send(request)
             .await
             .map_err(|_| Error::Ended)?;
         sent.await.map_err(|_| Error::Ended)?
+    }
+
+    /// Waits until every message is durable, for as long as it takes. To be called before the
+    /// last handle is dropped: what is not durable then is not sent again by anybody.
+    ///
+    /// # Errors
+    /// `Ended`.
+    pub async fn settled(&self) -> Result<(), Error> {
+        let (answer, settled) = oneshot::channel();
+        let request = Request::Settle(answer);
+        self.requests
+            .send(request)
+            .await
+            .map_err(|_| Error::Ended)?;
+        settled.await.map_err(|_| Error::Ended)?
     }
 
     /// Subscribes to a channel, now and after each reconnection, going on where it stood. A

@@ -1,11 +1,12 @@
 //! Where and how to connect.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
 use chinwag_protocol::codec::Encoding;
-use chinwag_protocol::request::ConnectRequest;
+use chinwag_protocol::request::{ConnectRequest, StreamPosition};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -15,6 +16,7 @@ use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use crate::error::Error;
+use crate::message::Level;
 use crate::reconnect::Backoff;
 
 /// Where to connect, as whom, and how.
@@ -22,6 +24,8 @@ use crate::reconnect::Backoff;
 pub struct Options {
     /// `ws://host:port/connection/websocket`. TLS is a proxy's business.
     pub url: String,
+    /// Further addresses of the same system. After a failure the next one is tried.
+    pub more_urls: Vec<String>,
     /// Who this is; empty for nobody in particular.
     pub token: String,
     /// How to talk.
@@ -45,8 +49,19 @@ pub struct Options {
     /// Most notices waiting for the application. While there are that many the client does not
     /// read on: the server keeps what is missing, and the connection may be closed as slow.
     pub notices: usize,
-    /// Most messages waiting for their acknowledgement. Further ones are refused.
+    /// Most messages that are not durable yet. Further ones are refused.
     pub outbox: usize,
+    /// Most bytes of them.
+    pub outbox_bytes: usize,
+    /// How safe messages shall be before they are acknowledged; the server's rule if absent.
+    pub ack: Option<Level>,
+    /// Whether the server shall tell what is durable.
+    pub marks: bool,
+    /// How long to wait for word that a message is durable before asking.
+    pub mark_timeout: Duration,
+    /// Where to go on, by room: what [`Notices::positions`](crate::notice::Notices::positions)
+    /// gave, or what the application kept itself.
+    pub positions: BTreeMap<String, StreamPosition>,
 }
 
 impl Options {
@@ -54,6 +69,7 @@ impl Options {
     pub fn new(url: impl Into<String>, token: impl Into<String>) -> Self {
         Self {
             url: url.into(),
+            more_urls: Vec::new(),
             token: token.into(),
             encoding: Encoding::Json,
             name: "rust".to_owned(),
@@ -65,7 +81,12 @@ impl Options {
             ping_delay: Duration::from_secs(10),
             backoff: Backoff::default(),
             notices: 1024,
-            outbox: 1024,
+            outbox: 4096,
+            outbox_bytes: 8 * 1024 * 1024,
+            ack: None,
+            marks: true,
+            mark_timeout: Duration::from_secs(10),
+            positions: BTreeMap::new(),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::connect::Options;
 use crate::connection::Connection;
 use crate::error::{Closed, Error};
 use crate::notice::Notice;
-use crate::reconnect::{Backoff, comes_back};
+use crate::reconnect::{Addresses, Backoff, comes_back};
 use crate::request::Request;
 use crate::session::Session;
 
@@ -30,6 +30,7 @@ const LASTED: Duration = Duration::from_secs(5);
 /// Drives `session` until its application or its server ends it.
 pub(crate) struct Driver {
     pub options: Options,
+    pub addresses: Addresses,
     pub session: Session,
     pub requests: mpsc::Receiver<Request>,
     pub notices: mpsc::Sender<Notice>,
@@ -55,11 +56,12 @@ enum Turn {
     Silence,
     /// Time to ask for what was put off.
     Again,
+    /// Nothing was heard of a message for too long.
+    Overdue,
 }
 
 impl Driver {
     pub async fn run(mut self) {
-        let mut failures = 0;
         loop {
             let begun = Instant::now();
             let error = match self.connection().await {
@@ -77,12 +79,9 @@ impl Driver {
                 self.session.end(&error);
                 return self.tell_all().await;
             }
-            failures = if begun.elapsed() > LASTED {
-                0
-            } else {
-                failures + 1
-            };
-            if !self.pause(self.options.backoff.wait(failures)).await {
+            let lasted = begun.elapsed() > LASTED;
+            let wait = self.addresses.failed(&error, lasted, self.options.backoff);
+            if !self.pause(wait).await {
                 return self.session.end(&Error::Ended);
             }
         }
@@ -104,7 +103,9 @@ impl Driver {
             }
             again.schedule(self.session.has_put_off(), self.options.backoff);
             let silence = self.session.silence().unwrap_or(self.options.open_timeout);
-            match self.turn(&mut connection, heard + silence, again.at).await {
+            let turn = self.turn(&mut connection, heard + silence, again.at).await;
+            self.session.now = Instant::now().into_std();
+            match turn {
                 Turn::Asked(Some(request)) => self.take(request),
                 Turn::Asked(None) => {
                     let _nobody_cares = connection.close().await;
@@ -131,13 +132,23 @@ impl Driver {
                     again.at = None;
                     self.session.again();
                 }
+                Turn::Overdue => {
+                    if let Err(error) = self.session.overdue() {
+                        return End::Lost(error);
+                    }
+                }
             }
         }
     }
 
     /// Opens a connection, and takes requests meanwhile. `None` if there is nobody to make any.
     async fn open(&mut self) -> Option<Result<Connection, Error>> {
-        let options = self.options.clone();
+        let url = self.addresses.url().to_owned();
+        self.session.url.clone_from(&url);
+        let options = Options {
+            url,
+            ..self.options.clone()
+        };
         let opening = Connection::open(&options);
         tokio::pin!(opening);
         loop {
@@ -156,12 +167,14 @@ impl Driver {
     ) -> Turn {
         // Who does not listen is not read for, so that what waits for him stays bounded.
         let listens = self.session.notices.is_empty();
+        let due = self.session.due().map(Instant::from_std);
         tokio::select! {
             _ = self.notices.reserve(), if !listens => Turn::Listens,
             reply = connection.receive(), if listens => Turn::Heard(reply),
             request = self.requests.recv() => Turn::Asked(request),
             () = sleep_until(silence), if listens => Turn::Silence,
             () = sleep_until(again.unwrap_or(silence)), if again.is_some() => Turn::Again,
+            () = sleep_until(due.unwrap_or(silence)), if due.is_some() && listens => Turn::Overdue,
         }
     }
 

@@ -1,11 +1,14 @@
 //! What can go wrong for a client, by what it can do about it.
 
 use std::fmt;
+use std::time::Duration;
 
 use chinwag_protocol::codec::{DecodeError, EncodeError};
 use chinwag_protocol::reply;
 use thiserror::Error;
 use tokio_tungstenite::tungstenite;
+use tokio_tungstenite::tungstenite::http::HeaderMap;
+use tokio_tungstenite::tungstenite::http::header::RETRY_AFTER;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 /// Why something did not work.
@@ -24,6 +27,8 @@ pub enum Error {
         status: u16,
         /// The HTTP body, which says why.
         body: String,
+        /// How long the server wants to be left alone.
+        retry_after: Option<Duration>,
     },
     /// The connection is over.
     #[error("connection closed: {0}")]
@@ -44,12 +49,34 @@ pub enum Error {
     /// The answer, or the question, is not what it must be.
     #[error("malformed: {0}")]
     Malformed(String),
-    /// Too many unacknowledged messages; wait for some.
+    /// Too many messages, or bytes of them, that are not durable yet; wait for some.
     #[error("outbox is full")]
     Full,
     /// The client has ended.
     #[error("client has ended")]
     Ended,
+}
+
+impl Error {
+    /// The close code, if this is the end of a connection.
+    #[must_use]
+    pub fn close_code(&self) -> Option<u16> {
+        match self {
+            Error::Closed(closed) => Some(closed.code),
+            _ => None,
+        }
+    }
+
+    /// Whether the same may succeed later, unchanged.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Error::Reply {
+                code, temporary, ..
+            } => *temporary || *code < 100,
+            _ => false,
+        }
+    }
 }
 
 /// The end of a connection.
@@ -113,9 +140,14 @@ impl From<tungstenite::Error> for Error {
         match error {
             tungstenite::Error::Http(response) => {
                 let status = response.status().as_u16();
+                let retry_after = retry_after(response.headers());
                 let body = response.into_body().unwrap_or_default();
                 let body = String::from_utf8_lossy(&body).into_owned();
-                Error::Refused { status, body }
+                Error::Refused {
+                    status,
+                    body,
+                    retry_after,
+                }
             }
             error => Error::Closed(Closed::abnormal(error.to_string())),
         }
@@ -131,5 +163,40 @@ impl From<DecodeError> for Error {
 impl From<EncodeError> for Error {
     fn from(error: EncodeError) -> Self {
         Error::Malformed(error.to_string())
+    }
+}
+
+/// Longer than this nobody is asked to wait.
+const RETRY_AFTER_MOST: Duration = Duration::from_secs(300);
+
+/// In seconds; a date is not taken.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let wait = Duration::from_secs(seconds.parse().ok()?);
+    Some(wait.min(RETRY_AFTER_MOST))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_long_to_wait_is_taken_in_seconds_and_not_for_ever() {
+        let after = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, text.parse().unwrap());
+            retry_after(&headers)
+        };
+        assert_eq!(after("3"), Some(Duration::from_secs(3)));
+        assert_eq!(after("99999999"), Some(RETRY_AFTER_MOST));
+        for odd in [
+            "-1",
+            "",
+            "Wed, 21 Oct 2026 07:28:00 GMT",
+            "99999999999999999999999",
+        ] {
+            assert_eq!(after(odd), None, "{odd}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new()), None);
     }
 }

@@ -32,6 +32,7 @@ pub mod connect;
 pub mod connection;
 
 pub mod client;
+pub mod message;
 pub mod notice;
 pub mod request;
 

@@ -1,158 +1,293 @@
-//! Messages that are not acknowledged yet. They go out again, under the same ids, on each new
-//! connection, until the server has answered for every one: it recognises what it has.
+//! Messages that are not durable yet. Each goes out under its id until the server has taken it,
+//! and again whenever it may have been lost since, until the archive has it: the server
+//! recognises what it has.
+//!
+//! Room by room one message is under way at a time, the first that needs it: only so does a
+//! sender's order survive an answer that says "later", a lost connection, and a Redis that has
+//! forgotten what it acknowledged.
+
+mod lane;
+mod letter;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use serde::Serialize;
-use serde_json::value::RawValue;
+use chinwag_protocol::request::StreamPosition;
 
 use crate::error::Error;
+use crate::message::{Level, Message, Receipt, Sent};
+use crate::notice::Notice;
+use crate::outbox::lane::Lane;
+use crate::outbox::letter::Letter;
+use crate::request::Answer;
 
-/// A message on its way.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Letter {
-    /// Where to.
-    pub room: String,
-    /// The sender's name for it: what makes sending twice harmless.
-    pub id: String,
-    /// What it says (JSON).
-    pub body: Bytes,
-}
+/// What a message takes beside its body, about.
+const OVERHEAD: usize = 256;
 
-impl Letter {
-    /// The argument of `message.send`.
-    pub fn argument(&self) -> Result<Bytes, Error> {
-        #[derive(Serialize)]
-        struct Argument<'a> {
-            room: &'a str,
-            id: &'a str,
-            body: &'a RawValue,
-        }
-        let malformed = |error: serde_json::Error| Error::Malformed(format!("body: {error}"));
-        let argument = Argument {
-            room: &self.room,
-            id: &self.id,
-            body: serde_json::from_slice(&self.body).map_err(malformed)?,
-        };
-        Ok(serde_json::to_vec(&argument).map_err(malformed)?.into())
-    }
-}
-
-/// The letters in the order in which they were written, each with what its sender waits on.
-#[derive(Debug)]
-pub(crate) struct Outbox<T> {
-    letters: BTreeMap<u64, (Letter, T)>,
-    /// Tickets of those that have not been sent on this connection.
-    unsent: BTreeSet<u64>,
+/// The messages of all rooms.
+pub(crate) struct Outbox {
+    lanes: BTreeMap<Arc<str>, Lane>,
+    /// Rooms where something may have to go out.
+    ready: BTreeSet<Arc<str>>,
     next: u64,
-    most: usize,
+    letters: usize,
+    bytes: usize,
+    most_letters: usize,
+    most_bytes: usize,
+    /// How long to wait for word that a message is durable.
+    patience: Duration,
+    /// Whether the server says what is archived.
+    pub marks: Marks,
+    /// Whether the server can refuse a message whose predecessor it lacks.
+    pub knows_order: bool,
+    waiting: Vec<Answer<()>>,
+    /// To be told to the application, in order.
+    pub told: Vec<Notice>,
 }
 
-impl<T> Outbox<T> {
-    pub fn new(most: usize) -> Self {
+/// Whether a server says what is archived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Marks {
+    /// It has not so far.
+    Unknown,
+    /// It has.
+    Given,
+    /// It was asked often enough: what is acknowledged is as safe as it gets.
+    Never,
+}
+
+/// A message to be sent now.
+pub(crate) struct Outgoing {
+    pub room: Arc<str>,
+    pub ticket: u64,
+    /// The argument of `message.send`.
+    pub argument: Result<Bytes, Error>,
+}
+
+impl Outbox {
+    pub fn new(most_letters: usize, most_bytes: usize, patience: Duration) -> Self {
         Self {
-            letters: BTreeMap::new(),
-            unsent: BTreeSet::new(),
+            lanes: BTreeMap::new(),
+            ready: BTreeSet::new(),
             next: 0,
-            most,
+            letters: 0,
+            bytes: 0,
+            most_letters,
+            most_bytes,
+            patience,
+            marks: Marks::Unknown,
+            knows_order: false,
+            waiting: Vec::new(),
+            told: Vec::new(),
         }
     }
 
-    /// Takes a letter, or gives back what its sender waits on if there is no room.
-    pub fn put(&mut self, letter: Letter, waiting: T) -> Result<(), T> {
-        if self.letters.len() >= self.most {
-            return Err(waiting);
+    /// Takes a message, or refuses it if there is no room. `epoch` is what the room is known to
+    /// be in.
+    pub fn put(
+        &mut self,
+        message: Message,
+        epoch: Option<&str>,
+        answer: Answer<Sent>,
+        now: Instant,
+    ) {
+        let bytes = message.body.len() + message.id.len() + message.room.len() + OVERHEAD;
+        if self.letters >= self.most_letters || self.bytes + bytes > self.most_bytes {
+            return drop(answer.send(Err(Error::Full)));
         }
         self.next += 1;
-        self.letters.insert(self.next, (letter, waiting));
-        self.unsent.insert(self.next);
-        Ok(())
+        self.letters += 1;
+        self.bytes += bytes;
+        let room: Arc<str> = message.room.as_str().into();
+        let letter = Letter::new(self.next, message, bytes, answer);
+        let lane = self.lanes.entry(Arc::clone(&room));
+        let lane = lane.or_insert_with(|| Lane::new(epoch, now));
+        lane.letters.push_back(letter);
+        self.ready.insert(room);
     }
 
-    /// The argument for the next letter that has not been sent on this connection, with its
-    /// ticket; the letter counts as sent from now on.
-    pub fn send(&mut self) -> Option<(u64, Result<Bytes, Error>)> {
-        let ticket = self.unsent.pop_first()?;
-        let (letter, _) = self.letters.get(&ticket)?;
-        Some((ticket, letter.argument()))
+    /// The next message to go out; it counts as under way from now on.
+    pub fn send(&mut self, now: Instant) -> Option<Outgoing> {
+        while let Some(room) = self.ready.pop_first() {
+            let Some(lane) = self.lanes.get_mut(&room) else {
+                continue;
+            };
+            if let Some((ticket, argument)) = lane.send(self.knows_order, now) {
+                return Some(Outgoing {
+                    room,
+                    ticket,
+                    argument,
+                });
+            }
+        }
+        None
     }
 
-    /// Removes an answered letter and gives what its sender waits on.
-    pub fn take(&mut self, ticket: u64) -> Option<T> {
-        self.unsent.remove(&ticket);
-        self.letters.remove(&ticket).map(|(_, waiting)| waiting)
-    }
-
-    /// The server could not take this letter now.
-    pub fn put_back(&mut self, ticket: u64) {
-        if self.letters.contains_key(&ticket) {
-            self.unsent.insert(ticket);
+    /// The server has answered for a message.
+    pub fn answered(&mut self, room: &Arc<str>, ticket: u64, receipt: Receipt, now: Instant) {
+        if receipt.durability > Level::Accepted {
+            self.marks = Marks::Given;
+        }
+        let Some(lane) = self.lanes.get_mut(room) else {
+            return;
+        };
+        lane.due = now + jittered(self.patience);
+        if lane.answered(room, ticket, receipt, &mut self.told) && self.marks == Marks::Unknown {
+            self.marks = Marks::Never;
+            let rooms: Vec<_> = self.lanes.keys().map(Arc::clone).collect();
+            rooms.iter().for_each(|room| self.changed(room));
+        } else {
+            self.changed(room);
         }
     }
 
-    /// The connection is gone, and with it the answers: everything has to go out again.
-    pub fn put_all_back(&mut self) {
-        self.unsent.extend(self.letters.keys());
+    /// The server refuses a message. `false` if all of its room wait until [`Outbox::again`].
+    pub fn refused(&mut self, room: &Arc<str>, ticket: u64, error: &Error) -> bool {
+        let Some(lane) = self.lanes.get_mut(room) else {
+            return true;
+        };
+        let goes_on = lane.refused(room, ticket, error, &mut self.told);
+        self.changed(room);
+        goes_on
+    }
+
+    /// A room is known to be in this epoch. If that is a later one than before, what was
+    /// acknowledged has to be found again.
+    pub fn entered(&mut self, room: &str, epoch: &str) {
+        if let Some((room, lane)) = self.known(room)
+            && lane.enter(epoch)
+        {
+            self.ready.insert(room);
+        }
+    }
+
+    /// Something of this room was taken back.
+    pub fn rewound(&mut self, room: &str) {
+        if let Some((room, lane)) = self.known(room) {
+            lane.doubt();
+            self.ready.insert(room);
+        }
+    }
+
+    /// Everything of a room up to here is archived.
+    pub fn marked(&mut self, room: &str, mark: &StreamPosition, now: Instant) {
+        self.marks = Marks::Given;
+        let patience = jittered(self.patience);
+        if let Some((room, lane)) = self.known(room) {
+            lane.marked(mark);
+            lane.due = now + patience;
+            self.changed(&room);
+        }
+    }
+
+    /// Who was told "later" asks again.
+    pub fn again(&mut self) {
+        for (room, lane) in &mut self.lanes {
+            lane.put_off = false;
+            self.ready.insert(Arc::clone(room));
+        }
+    }
+
+    /// Whether something waits for [`Outbox::again`].
+    pub fn has_put_off(&self) -> bool {
+        self.lanes.values().any(|lane| lane.put_off)
+    }
+
+    /// The connection is gone, and with it the answers; what was acknowledged is in doubt.
+    pub fn lost(&mut self) {
+        for (room, lane) in &mut self.lanes {
+            lane.lost();
+            self.ready.insert(Arc::clone(room));
+        }
+    }
+
+    /// When some acknowledged message will have waited too long for word that it is durable, or
+    /// one that is under way for its answer.
+    pub fn due(&self, answer_patience: Duration) -> Option<Instant> {
+        let lanes = self.lanes.values();
+        lanes.filter_map(|lane| lane.due(answer_patience)).min()
+    }
+
+    /// Asks for messages that have waited too long for word that they are durable: the first of
+    /// each room, which says enough of those behind it.
+    pub fn overdue(&mut self, now: Instant) {
+        for (room, lane) in &mut self.lanes {
+            if lane.is_waiting() && lane.due <= now {
+                lane.due = now + jittered(self.patience);
+                lane.ask_first();
+                self.ready.insert(Arc::clone(room));
+            }
+        }
+    }
+
+    /// Whether the server leaves a message of before `then` without an answer.
+    pub fn is_stuck(&self, then: Instant) -> bool {
+        self.lanes.values().any(|lane| lane.is_stuck(then))
+    }
+
+    /// Answers when nothing is left.
+    pub fn settle(&mut self, answer: Answer<()>) {
+        self.waiting.retain(|waiting| !waiting.is_closed());
+        self.waiting.push(answer);
+        self.tell_settled();
     }
 
     /// Empties it, for the end.
-    pub fn drain(&mut self) -> impl Iterator<Item = T> + use<T> {
-        self.unsent.clear();
-        std::mem::take(&mut self.letters)
-            .into_values()
-            .map(|(_, waiting)| waiting)
+    pub fn end(&mut self, error: &Error) {
+        for (_, lane) in std::mem::take(&mut self.lanes) {
+            lane.letters
+                .into_iter()
+                .for_each(|letter| letter.end(error));
+        }
+        for waiting in self.waiting.drain(..) {
+            drop(waiting.send(Err(error.clone())));
+        }
+        (self.letters, self.bytes) = (0, 0);
+    }
+
+    fn known(&mut self, room: &str) -> Option<(Arc<str>, &mut Lane)> {
+        let (key, _) = self.lanes.get_key_value(room)?;
+        let key = Arc::clone(key);
+        self.lanes.get_mut(room).map(|lane| (key, lane))
+    }
+
+    /// Lets go of what is settled in a room.
+    fn changed(&mut self, room: &Arc<str>) {
+        let Some(lane) = self.lanes.get_mut(room) else {
+            return;
+        };
+        for letter in lane.take_settled(self.marks == Marks::Never, &mut self.told) {
+            self.letters -= 1;
+            self.bytes -= letter.bytes;
+        }
+        if lane.letters.is_empty() {
+            self.lanes.remove(room);
+            self.tell_settled();
+        } else {
+            self.ready.insert(Arc::clone(room));
+        }
+    }
+
+    fn tell_settled(&mut self) {
+        if self.lanes.is_empty() {
+            for waiting in self.waiting.drain(..) {
+                drop(waiting.send(Ok(())));
+            }
+        }
+    }
+
+    /// How many messages are kept.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.letters
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn letter(id: &str) -> Letter {
-        Letter {
-            room: "room:a".to_owned(),
-            id: id.to_owned(),
-            body: Bytes::from_static(br#"{"text": "hi"}"#),
-        }
-    }
-
-    fn sent<T>(outbox: &mut Outbox<T>) -> Vec<u64> {
-        std::iter::from_fn(|| outbox.send().map(|(ticket, _)| ticket)).collect()
-    }
-
-    #[test]
-    fn unanswered_letters_go_out_again_in_order_under_the_same_ids() {
-        let mut outbox = Outbox::new(3);
-        for id in ["a", "b", "c"] {
-            outbox.put(letter(id), id).unwrap();
-        }
-        assert_eq!(sent(&mut outbox), [1, 2, 3]);
-        assert!(sent(&mut outbox).is_empty());
-        assert_eq!(outbox.take(2), Some("b"));
-        assert_eq!(outbox.take(2), None);
-        outbox.put_all_back();
-        assert_eq!(sent(&mut outbox), [1, 3]);
-        outbox.put_back(1);
-        outbox.put_back(2);
-        assert_eq!(sent(&mut outbox), [1]);
-    }
-
-    #[test]
-    fn a_full_outbox_refuses() {
-        let mut outbox = Outbox::new(1);
-        outbox.put(letter("a"), 1).unwrap();
-        assert_eq!(outbox.put(letter("b"), 2), Err(2));
-    }
-
-    #[test]
-    fn the_argument_keeps_the_body_to_the_letter() {
-        assert_eq!(
-            letter("m-1").argument().unwrap(),
-            r#"{"room":"room:a","id":"m-1","body":{"text": "hi"}}"#
-        );
-        let mut bad = letter("m-1");
-        bad.body = Bytes::from_static(b"{");
-        assert!(bad.argument().is_err());
-    }
+/// A quarter more or less, so that clients that wait for one archiver do not all ask at once.
+fn jittered(time: Duration) -> Duration {
+    time.mul_f64(0.75 + 0.5 * crate::reconnect::share())
 }

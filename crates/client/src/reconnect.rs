@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use crate::connect::Options;
 use crate::error::Error;
 
 /// Time between attempts: random between nothing and a ceiling that doubles with each failure.
@@ -40,8 +41,7 @@ impl Backoff {
     /// The wait before the next attempt, after so many failures.
     #[must_use]
     pub fn wait(&self, failures: u32) -> Duration {
-        let share = f64::from(random()) / f64::from(u32::MAX);
-        self.ceiling(failures).mul_f64(share).max(FLOOR)
+        self.ceiling(failures).mul_f64(share()).max(FLOOR)
     }
 }
 
@@ -55,10 +55,55 @@ impl Default for Backoff {
     }
 }
 
+/// Some share of one, at random.
+pub(crate) fn share() -> f64 {
+    f64::from(random()) / f64::from(u32::MAX)
+}
+
 /// 32 random bits: the last ones of a fresh identifier.
 fn random() -> u32 {
     let [.., a, b, c, d] = Uuid::now_v7().into_bytes();
     u32::from_be_bytes([a, b, c, d])
+}
+
+/// The addresses of a system, one after the other.
+pub(crate) struct Addresses {
+    urls: Vec<String>,
+    at: usize,
+    failures: u32,
+}
+
+impl Addresses {
+    pub fn new(options: &Options) -> Self {
+        let first = std::iter::once(&options.url);
+        Self {
+            urls: first.chain(&options.more_urls).cloned().collect(),
+            at: 0,
+            failures: 0,
+        }
+    }
+
+    /// Where to connect now.
+    pub fn url(&self) -> &str {
+        self.urls.get(self.at).map_or("", String::as_str)
+    }
+
+    /// A connection has failed, or has ended after having `lasted`: goes on to the next address,
+    /// and tells how long to wait before trying it. Only who has tried them all waits longer.
+    pub fn failed(&mut self, error: &Error, lasted: bool, backoff: Backoff) -> Duration {
+        self.failures = if lasted { 0 } else { self.failures + 1 };
+        self.at = (self.at + 1) % self.urls.len().max(1);
+        let rounds = self.failures / u32::try_from(self.urls.len().max(1)).unwrap_or(u32::MAX);
+        let wait = backoff.wait(rounds);
+        match error {
+            // Who was told to wait does, wherever to: the next gateway is as full as this one.
+            Error::Refused {
+                retry_after: Some(after),
+                ..
+            } => wait + *after,
+            _ => wait,
+        }
+    }
 }
 
 /// Whether to try again after this, as far as it lies with the server.
@@ -106,6 +151,32 @@ mod tests {
             let backoff = Backoff::default();
             prop_assert!(backoff.wait(failures) <= backoff.ceiling(failures));
         }
+    }
+
+    #[test]
+    fn addresses_are_tried_in_turn_and_who_is_told_to_wait_does() {
+        let options = Options {
+            more_urls: vec!["ws://b/".to_owned()],
+            ..Options::new("ws://a/", "")
+        };
+        let backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(1)).unwrap();
+        let mut addresses = Addresses::new(&options);
+        let gone = Error::Unreachable("test".to_owned());
+        assert_eq!(addresses.url(), "ws://a/");
+        assert!(addresses.failed(&gone, true, backoff) <= backoff.ceiling(0));
+        assert_eq!(addresses.url(), "ws://b/");
+        assert!(addresses.failed(&gone, false, backoff) <= backoff.ceiling(0));
+        assert_eq!(addresses.url(), "ws://a/");
+        let full = Error::Refused {
+            status: 503,
+            body: String::new(),
+            retry_after: Some(Duration::from_secs(7)),
+        };
+        let wait = addresses.failed(&full, false, backoff);
+        assert!(
+            wait > Duration::from_secs(7) && wait < Duration::from_secs(9),
+            "{wait:?}"
+        );
     }
 
     #[test]

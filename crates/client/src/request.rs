@@ -3,12 +3,11 @@
 use chinwag_protocol::command::Method;
 use chinwag_protocol::reply::Outcome;
 use chinwag_protocol::request::StreamPosition;
-use serde::Deserialize;
 use tokio::sync::oneshot;
 
 use crate::error::Error;
+use crate::message::{Message, Sent};
 use crate::notice::Subscribed;
-use crate::outbox::Letter;
 
 /// Where the answer goes. Nobody may be waiting any more.
 pub(crate) type Answer<T> = oneshot::Sender<Result<T, Error>>;
@@ -25,7 +24,9 @@ pub(crate) enum Request {
     /// A room no more.
     Unsubscribe(String, Answer<()>),
     /// A message, whatever happens to the connection.
-    Message(Letter, Answer<Sent>),
+    Message(Message, Answer<Sent>),
+    /// To be told when every message is durable.
+    Settle(Answer<()>),
     /// Another token, for this connection and those after it.
     Refresh(String, Answer<Outcome>),
 }
@@ -39,21 +40,4 @@ pub struct Subscription {
     pub token: String,
     /// Whether joins and leaves are wanted.
     pub joins: bool,
-}
-
-/// A message that the server has taken.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Sent {
-    /// The sender's name for it.
-    pub id: String,
-    /// Its sequence in the room.
-    pub seq: u64,
-    /// The epoch of the sequence.
-    pub epoch: String,
-    /// Milliseconds since 1970, by Redis's clock.
-    pub time: u64,
-    /// How safe it is: `accepted`.
-    pub durability: String,
-    /// Whether it had been taken before, and this is the first answer again.
-    pub duplicate: bool,
 }

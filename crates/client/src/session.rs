@@ -5,6 +5,7 @@
 //! and unacknowledged messages outlive them.
 
 mod letter;
+mod mark;
 mod room;
 mod rooms;
 #[cfg(test)]
@@ -12,20 +13,22 @@ mod tests;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use chinwag_protocol::command::{Command, Method};
 use chinwag_protocol::push::Happening;
 use chinwag_protocol::reply::{Outcome, Reply};
-use chinwag_protocol::request::{ConnectRequest, RefreshRequest};
+use chinwag_protocol::request::{ConnectRequest, RefreshRequest, StreamPosition};
 use chinwag_protocol::result::ConnectResult;
+use serde::Deserialize;
 
 use crate::connect::Options;
 use crate::connection::unexpected;
 use crate::error::{Closed, Error};
 use crate::notice::{Connected, Notice};
-use crate::outbox::Outbox;
-use crate::request::{Answer, Request, Sent};
+use crate::outbox::{Marks, Outbox};
+use crate::request::{Answer, Request};
 use crate::session::room::Room;
 
 /// Most calls without an answer, and most that wait for a connection. Further ones are refused.
@@ -40,11 +43,13 @@ pub(crate) struct Session {
     connect: ConnectRequest,
     /// How much later than announced a ping may come.
     ping_delay: Duration,
+    /// How long a message may be under way.
+    answer_patience: Duration,
     rooms: BTreeMap<Arc<str>, Room>,
-    outbox: Outbox<Answer<Sent>>,
-    /// Whether the server could not take a message. Until it is asked again those behind it wait
-    /// as well, for the sake of order.
-    letters_put_off: bool,
+    /// Where the application says that it stands in rooms that have not come yet.
+    known: BTreeMap<Arc<str>, StreamPosition>,
+    outbox: Outbox,
+    wants_marks: bool,
     /// What each reply will be an answer to.
     pending: HashMap<u32, Pending>,
     /// Calls made while there was no session.
@@ -54,6 +59,10 @@ pub(crate) struct Session {
     open: bool,
     /// The longest time without a word from the server, by what it said itself.
     silence: Option<Duration>,
+    /// The time, as far as messages are concerned.
+    pub now: Instant,
+    /// Where the present connection leads.
+    pub url: String,
     /// To be sent, in order.
     pub commands: Vec<Command>,
     /// To be told to the application, in order.
@@ -65,24 +74,33 @@ enum Pending {
     Call(Answer<Outcome>),
     Subscribe(Arc<str>),
     Unsubscribe(Answer<()>),
-    Message(u64),
+    Message(Arc<str>, u64),
     /// Whatever the reply says.
     Nothing,
 }
 
 impl Session {
     pub fn new(options: &Options) -> Self {
+        let mut connect = options.connect_request();
+        let wants_marks = options.marks && ask_for_marks(&mut connect.data);
+        let known = options.positions.iter();
         Self {
-            connect: options.connect_request(),
+            connect,
             ping_delay: options.ping_delay,
+            answer_patience: options.call_timeout.saturating_mul(2),
             rooms: BTreeMap::new(),
-            outbox: Outbox::new(options.outbox),
-            letters_put_off: false,
+            known: known
+                .map(|(room, position)| (room.as_str().into(), position.clone()))
+                .collect(),
+            outbox: Outbox::new(options.outbox, options.outbox_bytes, options.mark_timeout),
+            wants_marks,
             pending: HashMap::new(),
             waiting: VecDeque::new(),
             next_id: 0,
             open: false,
             silence: None,
+            now: Instant::now(),
+            url: options.url.clone(),
             commands: Vec::new(),
             notices: VecDeque::new(),
         }
@@ -100,7 +118,7 @@ impl Session {
 
     /// Whether something was put off that [`Session::again`] would ask for.
     pub fn has_put_off(&self) -> bool {
-        self.open && (self.letters_put_off || self.rooms.values().any(Room::is_idle))
+        self.open && (self.outbox.has_put_off() || self.rooms.values().any(Room::is_idle))
     }
 
     /// There is a new connection.
@@ -147,7 +165,8 @@ impl Session {
             Request::Tell(_) => {}
             Request::Subscribe(room, how, answer) => self.subscribe(&room.into(), how, answer),
             Request::Unsubscribe(room, answer) => self.unsubscribe(&room, answer),
-            Request::Message(letter, answer) => self.message(letter, answer),
+            Request::Message(message, answer) => self.message(message, answer),
+            Request::Settle(answer) => self.outbox.settle(answer),
             Request::Refresh(token, answer) => {
                 self.connect.token.clone_from(&token);
                 self.call(Method::Refresh(RefreshRequest { token }), answer);
@@ -158,8 +177,27 @@ impl Session {
     /// Asks once more for what was put off.
     pub fn again(&mut self) {
         self.ask_for_rooms();
-        self.letters_put_off = false;
+        self.outbox.again();
         self.send_letters();
+    }
+
+    /// When to call [`Session::overdue`] at the latest.
+    pub fn due(&self) -> Option<Instant> {
+        self.outbox.due(self.answer_patience).filter(|_| self.open)
+    }
+
+    /// Asks for messages of which nothing was heard for too long.
+    ///
+    /// # Errors
+    /// If the server leaves messages without an answer: another connection may be better.
+    pub fn overdue(&mut self) -> Result<(), Error> {
+        let then = self.now.checked_sub(self.answer_patience);
+        if then.is_some_and(|then| self.outbox.is_stuck(then)) {
+            return Err(Error::Timeout);
+        }
+        self.outbox.overdue(self.now);
+        self.send_letters();
+        Ok(())
     }
 
     /// The connection is gone.
@@ -173,7 +211,7 @@ impl Session {
             }
         }
         self.commands.clear();
-        self.outbox.put_all_back();
+        self.outbox.lost();
         let invalidated =
             matches!(error, Error::Closed(closed) if closed.code == STATE_INVALIDATED);
         for room in self.rooms.values_mut() {
@@ -191,9 +229,7 @@ impl Session {
 
     /// There will be no other connection: answers everybody who waits.
     pub fn end(&mut self, error: &Error) {
-        for answer in self.outbox.drain() {
-            let _nobody_waits = answer.send(Err(error.clone()));
-        }
+        self.outbox.end(error);
         for (_, answer) in self.waiting.drain(..) {
             let _nobody_waits = answer.send(Err(error.clone()));
         }
@@ -204,7 +240,7 @@ impl Session {
 
     fn answered(&mut self, id: u32, pending: Pending, outcome: Outcome) -> Result<(), Error> {
         match (pending, outcome) {
-            (Pending::Connect, Outcome::Connect(result)) => self.connected(result),
+            (Pending::Connect, Outcome::Connect(result)) => self.connected(result)?,
             (Pending::Connect, other) => return Err(unexpected(&other)),
             (Pending::Call(answer), outcome) => drop(answer.send(Ok(outcome))),
             (Pending::Subscribe(room), Outcome::Subscribe(result)) => {
@@ -212,7 +248,7 @@ impl Session {
             }
             (Pending::Subscribe(room), other) => self.not_subscribed(&room, unexpected(&other)),
             (Pending::Unsubscribe(answer), _) => drop(answer.send(Ok(()))),
-            (Pending::Message(ticket), outcome) => self.delivered(ticket, outcome),
+            (Pending::Message(room, ticket), outcome) => self.delivered(&room, ticket, outcome),
             (Pending::Nothing, _) => {}
         }
         Ok(())
@@ -224,28 +260,35 @@ impl Session {
             Pending::Call(answer) => drop(answer.send(Err(error))),
             Pending::Subscribe(room) => self.not_subscribed(&room, error),
             Pending::Unsubscribe(answer) => drop(answer.send(Err(error))),
-            Pending::Message(ticket) => self.not_delivered(ticket, error),
+            Pending::Message(room, ticket) => self.not_delivered(&room, ticket, &error),
             Pending::Nothing => {}
         }
         Ok(())
     }
 
-    fn connected(&mut self, result: ConnectResult) {
+    fn connected(&mut self, result: ConnectResult) -> Result<(), Error> {
         self.open = true;
         let ping = Duration::from_secs(result.ping.into());
         self.silence = (result.ping > 0).then(|| ping + self.ping_delay);
         let ttl = Duration::from_secs(result.ttl.into());
+        let abilities = abilities(&result.data);
+        self.outbox.knows_order = abilities.after;
+        if abilities.marks {
+            self.outbox.marks = Marks::Given;
+        }
         self.notices.push_back(Notice::Connected(Connected {
             client: result.client,
             node: result.node,
+            url: self.url.clone(),
             data: result.data,
             expires_in: result.expires.then_some(ttl),
         }));
-        self.take_rooms(result.subs);
+        self.take_rooms(result.subs)?;
         self.again();
         for (method, answer) in std::mem::take(&mut self.waiting) {
             self.call(method, answer);
         }
+        Ok(())
     }
 
     fn happened(&mut self, channel: &str, happening: Happening) -> Result<(), Error> {
@@ -253,7 +296,7 @@ impl Session {
             Happening::Pub(publication) => return self.published(channel, publication),
             Happening::Join(join) => self.joined(channel, join.info),
             Happening::Leave(leave) => self.left(channel, leave.info),
-            Happening::Subscribe(push) => self.begun(channel, push),
+            Happening::Subscribe(push) => self.begun(channel, push)?,
             Happening::Unsubscribe(push) => self.unsubscribed(channel, push),
             Happening::Message(message) => self.notices.push_back(Notice::Message(message.data)),
             Happening::Disconnect(push) => {
@@ -289,4 +332,35 @@ impl Session {
         self.commands.push(Command::new(self.next_id, method));
         self.next_id
     }
+}
+
+/// What a server says of itself when connecting.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Abilities {
+    /// It tells what is archived.
+    marks: bool,
+    /// It refuses a message whose predecessor it lacks, if the message names one.
+    after: bool,
+}
+
+fn abilities(data: &[u8]) -> Abilities {
+    serde_json::from_slice(data).unwrap_or_default()
+}
+
+/// Adds to what the application says when connecting that marks are wanted. `false` if there is
+/// no place for it: then the application speaks for itself.
+fn ask_for_marks(data: &mut Bytes) -> bool {
+    let mut object = serde_json::Map::new();
+    if !data.is_empty() {
+        match serde_json::from_slice(data) {
+            Ok(given) => object = given,
+            Err(_) => return false,
+        }
+    }
+    object.entry("marks").or_insert(true.into());
+    if let Ok(with_marks) = serde_json::to_vec(&object) {
+        *data = with_marks.into();
+    }
+    object.get("marks") == Some(&true.into())
 }

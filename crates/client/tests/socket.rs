@@ -374,9 +374,10 @@ async fn many_commands_are_split_into_frames_that_servers_take() {
     // All of these wait for the session, and go out at once when it opens.
     let body = "x".repeat(30_000);
     let sending: Vec<_> = (0..20)
-        .map(|_| {
+        .map(|room| {
             let (client, body) = (client.clone(), body.clone());
-            tokio::spawn(async move { client.send_message("a", &body).await })
+            // In one room they would wait for each other.
+            tokio::spawn(async move { client.send_message(format!("a{room}"), &body).await })
         })
         .collect();
     tokio::time::sleep(Duration::from_millis(50)).await;

@@ -1,4 +1,6 @@
-//! Messages: put in the outbox, sent, and answered for.
+//! Messages: put in the outbox, sent, answered for, and found to be durable.
+
+use std::sync::Arc;
 
 use chinwag_protocol::command::Method;
 use chinwag_protocol::reply::Outcome;
@@ -6,57 +8,53 @@ use chinwag_protocol::request::RpcRequest;
 
 use crate::connection::unexpected;
 use crate::error::Error;
-use crate::outbox::Letter;
-use crate::request::{Answer, Sent};
+use crate::message::{Message, Receipt, Sent};
+use crate::request::Answer;
 use crate::session::{Pending, Session};
 
 impl Session {
-    pub(super) fn message(&mut self, letter: Letter, answer: Answer<Sent>) {
-        match self.outbox.put(letter, answer) {
-            Ok(()) if self.open && !self.letters_put_off => self.send_letters(),
-            Ok(()) => {}
-            Err(answer) => drop(answer.send(Err(Error::Full))),
-        }
+    pub(super) fn message(&mut self, message: Message, answer: Answer<Sent>) {
+        let room = self.rooms.get(message.room.as_str());
+        let seen = room.and_then(|room| room.place.seen());
+        let epoch = seen.map(|seen| seen.epoch.as_str());
+        self.outbox.put(message, epoch, answer, self.now);
+        self.send_letters();
     }
 
+    /// Sends what may go out now, and tells what became of messages.
     pub(super) fn send_letters(&mut self) {
-        while let Some((ticket, argument)) = self.outbox.send() {
-            match argument {
+        while let Some(outgoing) = self.open.then(|| self.outbox.send(self.now)).flatten() {
+            let (room, ticket) = (outgoing.room, outgoing.ticket);
+            match outgoing.argument {
                 Ok(data) => {
                     let method = "message.send".to_owned();
                     let method = Method::Rpc(RpcRequest { data, method });
-                    self.ask(method, Pending::Message(ticket));
+                    self.ask(method, Pending::Message(room, ticket));
                 }
-                Err(error) => self.answer_letter(ticket, Err(error)),
+                Err(error) => drop(self.outbox.refused(&room, ticket, &error)),
             }
         }
+        self.notices.extend(self.outbox.told.drain(..));
     }
 
-    pub(super) fn delivered(&mut self, ticket: u64, outcome: Outcome) {
-        let sent = match outcome {
+    pub(super) fn delivered(&mut self, room: &Arc<str>, ticket: u64, outcome: Outcome) {
+        let receipt: Result<Receipt, Error> = match outcome {
             Outcome::Rpc(result) => serde_json::from_slice(&result.data)
                 .map_err(|error| Error::Malformed(format!("message.send result: {error}"))),
             other => Err(unexpected(&other)),
         };
-        self.answer_letter(ticket, sent);
+        match receipt {
+            Ok(receipt) => {
+                self.outbox.answered(room, ticket, receipt, self.now);
+                self.send_letters();
+            }
+            Err(error) => self.not_delivered(room, ticket, &error),
+        }
     }
 
     /// A message that may be taken later stays in the outbox.
-    pub(super) fn not_delivered(&mut self, ticket: u64, error: Error) {
-        if let Error::Reply {
-            temporary: true, ..
-        } = error
-        {
-            self.outbox.put_back(ticket);
-            self.letters_put_off = true;
-        } else {
-            self.answer_letter(ticket, Err(error));
-        }
-    }
-
-    fn answer_letter(&mut self, ticket: u64, result: Result<Sent, Error>) {
-        if let Some(answer) = self.outbox.take(ticket) {
-            drop(answer.send(result));
-        }
+    pub(super) fn not_delivered(&mut self, room: &Arc<str>, ticket: u64, error: &Error) {
+        self.outbox.refused(room, ticket, error);
+        self.send_letters();
     }
 }

@@ -35,6 +35,8 @@ pub(super) struct Room {
     /// Whether it has ever been live, so that its end is news.
     pub known: bool,
     how: Subscription,
+    /// The epoch as it was last given to the application.
+    epoch: Arc<str>,
     pub answers: Vec<Answer<Subscribed>>,
 }
 
@@ -47,6 +49,7 @@ impl Room {
             stage: Stage::Idle,
             known: false,
             how,
+            epoch: Arc::default(),
             answers: Vec::new(),
         }
     }
@@ -71,11 +74,23 @@ impl Room {
         }
     }
 
+    /// The epoch of its position; empty if it is not counted.
+    pub fn epoch(&mut self) -> Arc<str> {
+        let epoch = self.place.seen().map_or("", |seen| seen.epoch.as_str());
+        if *self.epoch != *epoch {
+            self.epoch = epoch.into();
+        }
+        Arc::clone(&self.epoch)
+    }
+
     /// What there is to say of it while it is live.
     pub fn state(&self, name: &Arc<str>) -> Subscribed {
+        let position = self.place.seen().cloned().unwrap_or_default();
         Subscribed {
             room: Arc::clone(name),
-            position: self.place.seen().cloned().unwrap_or_default(),
+            after: position.clone(),
+            position,
+            recovered: false,
             missed: None,
             by_server: self.by == By::Server,
             data: Bytes::new(),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use chinwag_protocol::command::Method;
 use chinwag_protocol::limit;
 use chinwag_protocol::push::{self, ClientInfo, Publication};
@@ -12,7 +13,7 @@ use chinwag_protocol::result::SubscribeResult;
 use crate::error::{Closed, Error};
 use crate::notice::{Notice, Subscribed};
 use crate::request::{Answer, Subscription};
-use crate::room::Arrival;
+use crate::room::{Arrival, Place, Resumed, Rewound};
 use crate::session::room::{By, Room, Stage};
 use crate::session::{Pending, Session};
 
@@ -24,6 +25,9 @@ const STATE_INVALIDATED: u32 = 2502;
 const ALREADY: u32 = 105;
 /// The code of an end that the server did not announce.
 const GONE: u32 = 2000;
+
+/// Most rooms of one client that it has not asked for itself.
+const ROOMS_MOST: usize = 50_000;
 
 /// What a position takes in a frame, beside the room's name.
 const POSITION_BYTES: usize = 120;
@@ -39,18 +43,29 @@ impl Session {
             .collect();
         known.sort_by_key(|(_, room)| room.by == By::Client);
         let mut bytes = 0;
-        known
+        let known = known
             .into_iter()
+            .map(|(name, room)| (name, room.place.request()));
+        let given = self.known.iter().map(|(name, position)| {
+            let place = Place::after(position.clone());
+            (name, place.request())
+        });
+        known
+            .chain(given)
+            .filter(|(_, request)| request.recover)
             .take_while(|(name, _)| {
                 bytes += name.len() + POSITION_BYTES;
                 bytes < limit::FRAME_BYTES / 2
             })
-            .map(|(name, room)| (name.to_string(), room.place.request()))
+            .map(|(name, request)| (name.to_string(), request))
             .collect()
     }
 
     /// Takes the rooms of a connect result: those that are not in it are no more.
-    pub(super) fn take_rooms(&mut self, results: BTreeMap<String, SubscribeResult>) {
+    pub(super) fn take_rooms(
+        &mut self,
+        results: BTreeMap<String, SubscribeResult>,
+    ) -> Result<(), Error> {
         let gone: Vec<Arc<str>> = self
             .rooms
             .iter()
@@ -61,8 +76,9 @@ impl Session {
             self.remove(&name, GONE, "not subscribed any more".to_owned());
         }
         for (name, result) in results {
-            self.taken(&name.into(), result);
+            self.taken(&name.into(), result)?;
         }
+        Ok(())
     }
 
     /// The server has subscribed this connection without knowing where this client stood. Only
@@ -99,10 +115,7 @@ impl Session {
         answer: Answer<Subscribed>,
     ) {
         let known = self.rooms.contains_key(name);
-        let room = self
-            .rooms
-            .entry(Arc::clone(name))
-            .or_insert_with(|| Room::new(By::Client, how));
+        let room = self.room(name, By::Client, how);
         if room.stage == Stage::Live {
             drop(answer.send(Ok(room.state(name))));
             return;
@@ -142,33 +155,66 @@ impl Session {
         }
     }
 
+    /// The room, begun where the application says that it stands if it is new.
+    fn room(&mut self, name: &Arc<str>, by: By, mut how: Subscription) -> &mut Room {
+        let given = self.known.remove(name);
+        let room = self.rooms.entry(Arc::clone(name));
+        room.or_insert_with(|| {
+            how.since = how.since.or(given);
+            Room::new(by, how)
+        })
+    }
+
     /// A room is live. What was missed follows the news of it.
     fn subscribed(&mut self, name: &Arc<str>, mut result: SubscribeResult, by: By) {
-        let room = self
-            .rooms
-            .entry(Arc::clone(name))
-            .or_insert_with(|| Room::new(by, Subscription::default()));
+        let room = self.room(name, by, Subscription::default());
         let data = std::mem::take(&mut result.data);
+        let epoch = result.epoch.clone();
         let resumed = room.place.subscribed(result);
+        // Before anything else is sent: what was acknowledged in another epoch comes first.
+        self.outbox.entered(name, &epoch);
+        match resumed {
+            Some(resumed) => self.live(name, resumed, data),
+            None => self.ask_anew(name),
+        }
+        self.send_letters();
+    }
+
+    fn live(&mut self, name: &Arc<str>, resumed: Resumed, data: Bytes) {
+        let Some(room) = self.rooms.get_mut(name) else {
+            return;
+        };
         (room.stage, room.known) = (Stage::Live, true);
         let subscribed = Subscribed {
+            after: resumed.after,
+            recovered: resumed.recovered,
             missed: resumed.missed,
             data,
             ..room.state(name)
         };
+        let epoch: Arc<str> = subscribed.position.epoch.as_str().into();
         for answer in room.answers.drain(..) {
             let _nobody_waits = answer.send(Ok(subscribed.clone()));
         }
+        if let Some(Rewound { from, to }) = resumed.rewound {
+            self.outbox.rewound(name);
+            let room = Arc::clone(name);
+            self.notices.push_back(Notice::Rewound { room, from, to });
+        }
         self.notices.push_back(Notice::Subscribed(subscribed));
         for publication in resumed.publications {
-            let room = Arc::clone(name);
-            self.notices
-                .push_back(Notice::Publication { room, publication });
+            let (room, epoch) = (Arc::clone(name), Arc::clone(&epoch));
+            let published = Notice::Publication {
+                room,
+                epoch,
+                publication,
+            };
+            self.notices.push_back(published);
         }
     }
 
     /// The server subscribed this connection to a room.
-    pub(super) fn begun(&mut self, name: &str, push: push::Subscribe) {
+    pub(super) fn begun(&mut self, name: &str, push: push::Subscribe) -> Result<(), Error> {
         let result = SubscribeResult {
             recoverable: push.recoverable,
             positioned: push.positioned,
@@ -177,17 +223,23 @@ impl Session {
             data: push.data,
             ..SubscribeResult::default()
         };
-        self.taken(&name.into(), result);
+        self.taken(&name.into(), result)
     }
 
     /// The server wants a room.
-    fn taken(&mut self, name: &Arc<str>, result: SubscribeResult) {
-        let room = self.rooms.get(name);
-        if room.is_some_and(|room| room.place.is_passed_over_by(&result)) {
+    fn taken(&mut self, name: &Arc<str>, result: SubscribeResult) -> Result<(), Error> {
+        if self.rooms.len() >= ROOMS_MOST && !self.rooms.contains_key(name) {
+            return Err(Error::Malformed("too many rooms".to_owned()));
+        }
+        let room = self.room(name, By::Server, Subscription::default());
+        if room.place.is_passed_over_by(&result) {
+            self.outbox.entered(name, &result.epoch);
             self.ask_anew(name);
+            self.send_letters();
         } else {
             self.subscribed(name, result, By::Server);
         }
+        Ok(())
     }
 
     pub(super) fn not_subscribed(&mut self, name: &Arc<str>, error: Error) {
@@ -238,14 +290,22 @@ impl Session {
     /// A publication of a room that is live here. A gap in it cannot be: this connection has
     /// lost something, and another one will recover it.
     pub(super) fn published(&mut self, name: &str, publication: Publication) -> Result<(), Error> {
+        if self.marked(name, &publication) {
+            return Ok(());
+        }
         let Some((name, room)) = self.live_room(name) else {
             return Ok(());
         };
         match room.place.arrive(&publication) {
             Arrival::New => {
+                let epoch = room.epoch();
                 let room = name;
-                self.notices
-                    .push_back(Notice::Publication { room, publication });
+                let published = Notice::Publication {
+                    room,
+                    epoch,
+                    publication,
+                };
+                self.notices.push_back(published);
                 Ok(())
             }
             Arrival::Seen => Ok(()),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use chinwag_protocol::codec::Encoding;
-use chinwag_protocol::push::{Publication, Push, Subscribe, Unsubscribe};
+use chinwag_protocol::push::{ClientInfo, Publication, Push, Subscribe, Unsubscribe};
 use chinwag_protocol::reply;
 use chinwag_protocol::request::{StreamPosition, SubscribeRequest};
 use chinwag_protocol::result::{RpcResult, SubscribeResult};
@@ -12,8 +12,8 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::connect::Options;
+use crate::message::{Message, Sent};
 use crate::notice::Subscribed;
-use crate::outbox::Letter;
 use crate::request::Subscription;
 
 /// A session that has just begun its first connection.
@@ -127,7 +127,13 @@ fn notices(session: &mut Session) -> Vec<String> {
                 )
             }
             Notice::Unsubscribed { room, code, .. } => format!("out of {room}: {code}"),
-            Notice::Publication { room, publication } => format!("{room} {}", publication.offset),
+            Notice::Publication {
+                room, publication, ..
+            } => format!("{room} {}", publication.offset),
+            Notice::Rewound { room, from, to } => {
+                format!("{room} back from {} to {}", from.offset, to.offset)
+            }
+            Notice::Durable(durable) => format!("{} durable", durable.id),
             other => format!("{other:?}"),
         })
         .collect()
@@ -141,10 +147,11 @@ fn subscribe(session: &mut Session, room: &str) -> oneshot::Receiver<Result<Subs
 }
 
 fn message(session: &mut Session, id: &str) -> oneshot::Receiver<Result<Sent, Error>> {
-    let letter = Letter {
+    let letter = Message {
         room: "a".to_owned(),
         id: id.to_owned(),
         body: Bytes::from_static(b"1"),
+        ack: None,
     };
     let (answer, answered) = oneshot::channel();
     session.asked(Request::Message(letter, answer));
@@ -297,41 +304,141 @@ fn a_room_that_the_server_begins_is_counted_from_there() {
 }
 
 #[test]
-fn messages_go_out_again_under_the_same_id_until_acknowledged() {
+fn messages_go_out_again_under_the_same_id_until_durable() {
     let mut session = open(BTreeMap::new());
     let mut first = message(&mut session, "m-1");
     let mut second = message(&mut session, "m-2");
     let sent = letters(&mut session);
-    assert_eq!((sent[0].1.as_str(), sent[1].1.as_str()), ("m-1", "m-2"));
+    assert_eq!((sent[0].1.as_str(), sent.len()), ("m-1", 1));
     acknowledge(&mut session, sent[0].0, "m-1");
     assert_eq!(first.try_recv().unwrap().unwrap().seq, 1);
+    assert_eq!(letters(&mut session)[0].1, "m-2");
 
     lose(&mut session);
-    let mut third = message(&mut session, "m-3");
     let_in(&mut session, BTreeMap::new());
-    let sent = letters(&mut session);
-    assert_eq!((sent[0].1.as_str(), sent[1].1.as_str()), ("m-2", "m-3"));
-    acknowledge(&mut session, sent[0].0, "m-2");
-    acknowledge(&mut session, sent[1].0, "m-3");
-    assert!(second.try_recv().unwrap().is_ok() && third.try_recv().unwrap().is_ok());
+    for id in ["m-1", "m-2"] {
+        let sent = letters(&mut session);
+        assert_eq!(sent[0].1, id);
+        acknowledge(&mut session, sent[0].0, id);
+    }
+    assert!(second.try_recv().unwrap().is_ok());
+    let mark = Publication {
+        data: Bytes::from_static(br#"{"type":"archived","seq":1,"epoch":"1"}"#),
+        ..Publication::default()
+    };
+    let _forget = notices(&mut session);
+    // One that says who published it was published by anybody.
+    let forged = Publication {
+        info: Some(ClientInfo::default()),
+        ..mark.clone()
+    };
+    push(&mut session, "a", Happening::Pub(forged)).unwrap();
+    assert!(notices(&mut session).is_empty());
+    push(&mut session, "a", Happening::Pub(mark)).unwrap();
+    assert_eq!(notices(&mut session), ["m-1 durable", "m-2 durable"]);
+    lose(&mut session);
+    let_in(&mut session, BTreeMap::new());
+    assert!(said(&mut session).is_empty());
 }
 
 #[test]
-fn a_message_refused_for_now_waits_with_all_behind_it() {
+fn a_message_refused_for_now_is_sent_again() {
     let mut session = open(BTreeMap::new());
     let mut first = message(&mut session, "m-1");
     let sent = letters(&mut session);
     refuse(&mut session, sent[0].0, 111, true).unwrap();
-    let _second = message(&mut session, "m-2");
     assert!(said(&mut session).is_empty());
     assert!(session.has_put_off() && first.try_recv().is_err());
     session.again();
     let sent = letters(&mut session);
-    assert_eq!((sent[0].1.as_str(), sent[1].1.as_str()), ("m-1", "m-2"));
+    assert_eq!(sent[0].1, "m-1");
     assert!(!session.has_put_off());
     refuse(&mut session, sent[0].0, 404, false).unwrap();
     let refused = first.try_recv().unwrap().unwrap_err();
     assert!(matches!(refused, Error::Reply { code: 404, .. }));
+}
+
+#[test]
+fn marks_are_asked_for_in_what_the_application_says() {
+    let says = |data: &'static str, marks| {
+        let mut session = Session::new(&Options {
+            data: Bytes::from_static(data.as_bytes()),
+            marks,
+            ..Options::new("ws://test/", "")
+        });
+        session.begin();
+        match said(&mut session).remove(0).1 {
+            Method::Connect(connect) => String::from_utf8(connect.data.to_vec()).unwrap(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(says("", true), r#"{"marks":true}"#);
+    assert_eq!(says(r#"{"a":1}"#, true), r#"{"a":1,"marks":true}"#);
+    assert_eq!(says("[1]", true), "[1]");
+    assert_eq!(says("", false), "");
+}
+
+#[test]
+fn a_room_that_lost_its_tail_is_gone_on_with_from_what_surely_holds() {
+    let mut session = open([("b".to_owned(), result(5, &[]))].into());
+    publish(&mut session, "b", 6).unwrap();
+    publish(&mut session, "b", 7).unwrap();
+    let _forget = notices(&mut session);
+    let begun = Subscribe {
+        recoverable: true,
+        epoch: "2".to_owned(),
+        offset: 9,
+        ..Subscribe::default()
+    };
+    push(&mut session, "b", Happening::Subscribe(begun)).unwrap();
+    let asked = said(&mut session);
+    assert!(matches!(&asked[1].1, Method::Subscribe(s) if s.recover && s.offset == 7));
+    let lost = SubscribeResult {
+        recovered: false,
+        epoch: "2".to_owned(),
+        ..result(9, &[])
+    };
+    hear(&mut session, asked[1].0, Outcome::Subscribe(lost));
+    let asked = said(&mut session);
+    assert!(matches!(&asked[0].1, Method::Unsubscribe(_)));
+    assert!(matches!(&asked[1].1, Method::Subscribe(s) if s.recover && s.offset == 5));
+    let found = SubscribeResult {
+        epoch: "2".to_owned(),
+        ..result(9, &[6, 7, 8, 9])
+    };
+    hear(&mut session, asked[1].0, Outcome::Subscribe(found));
+    let expected = ["b back from 7 to 5", "in b", "b 6", "b 7", "b 8", "b 9"];
+    assert_eq!(notices(&mut session), expected);
+    publish(&mut session, "b", 10).unwrap();
+    assert_eq!(notices(&mut session), ["b 10"]);
+}
+
+#[test]
+fn kept_positions_are_gone_on_from_whoever_asks_for_the_room() {
+    let at = |offset| StreamPosition {
+        offset,
+        epoch: "1".to_owned(),
+    };
+    let positions = [("a".to_owned(), at(3)), ("b".to_owned(), at(4))].into();
+    let mut session = Session::new(&Options {
+        positions,
+        ..Options::new("ws://test/", "")
+    });
+    session.begin();
+    let (id, method) = said(&mut session).remove(0);
+    assert!(
+        matches!(&method, Method::Connect(c) if c.subs["a"].offset == 3 && c.subs["b"].recover)
+    );
+    let subs = [("b".to_owned(), result(5, &[5]))].into();
+    let connected = ConnectResult {
+        subs,
+        ..ConnectResult::default()
+    };
+    hear(&mut session, id, Outcome::Connect(connected));
+    let _answered = subscribe(&mut session, "a");
+    let (_, request) = asked_for(&mut session).remove(0);
+    assert!(request.recover && request.offset == 3);
+    assert_eq!(notices(&mut session), ["connected", "in b", "b 5"]);
 }
 
 #[test]
