@@ -20,6 +20,8 @@ mod streams;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::losses::over;
+
 use self::facts::Facts;
 use self::findings::Findings;
 use self::history::History;

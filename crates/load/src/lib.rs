@@ -13,7 +13,8 @@ mod args;
 pub mod check;
 mod idle;
 mod member;
-mod report;
+pub mod report;
+mod seen;
 mod steady;
 
 pub use args::{Load, Scenario};

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::report::{Seen, note};
+use crate::seen::{Seen, note};
 
 /// How long the last deliveries may take.
 const PATIENCE: Duration = Duration::from_secs(10);

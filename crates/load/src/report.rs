@@ -1,105 +1,96 @@
-//! What was measured, in words and figures.
+//! What a run was and what came of it, for people and for machines.
+//!
+//! A [`Run`] is all that is told of a run. It is written as JSON, and as one HTML page that needs
+//! nothing else.
 
-use std::time::Duration;
+mod faults;
+mod html;
+mod machine;
+mod page;
+mod plot;
+mod summary;
 
-use anyhow::{Result, bail};
-use hdrhistogram::Histogram;
+use std::collections::BTreeMap;
 
-/// Times in microseconds, up to a minute.
-pub(crate) type Times = Histogram<u64>;
+use serde::Serialize;
 
-/// An empty histogram of three digits.
-pub(crate) fn times() -> Result<Times> {
-    Ok(Histogram::new_with_max(60_000_000, 3)?)
+pub use self::faults::{Fault, faults};
+pub use self::html::html;
+pub use self::machine::Machine;
+pub use self::summary::{Summary, Times, milliseconds, note, times};
+
+use crate::check::history::Injection;
+use crate::check::verdict::Verdict;
+
+/// A run.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Run {
+    /// What was played, in a few words.
+    pub title: String,
+    /// When it began, in milliseconds since 1970.
+    pub began: u64,
+    /// What was asked for, by name.
+    pub parameters: Vec<(String, String)>,
+    /// On what.
+    pub machine: Machine,
+    /// Second by second.
+    pub seconds: Vec<Second>,
+    /// How long answers took, from the time when the message should have been sent.
+    pub acks: Summary,
+    /// How long messages took to reach a member, from that time too.
+    pub deliveries: Summary,
+    /// Faults that were made.
+    pub injections: Vec<Injection>,
+    /// For each fault the time within which all should work again, in microseconds.
+    pub aims: BTreeMap<String, u64>,
+    /// What the checker says; none if nothing was written down.
+    pub verdict: Option<Verdict>,
+    /// What else there is to know.
+    pub notes: Vec<String>,
 }
 
-/// Notes a time; what is over a minute counts as one.
-pub(crate) fn note(times: &mut Times, time: Duration) {
-    times.saturating_record(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
-}
-
-/// What all members together have seen.
-#[derive(Debug)]
-pub(crate) struct Seen {
+/// One second of a run.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Second {
+    /// Its end, in seconds since the run began.
+    pub at: u64,
+    /// Messages sent.
     pub sent: u64,
-    pub acknowledged: u64,
+    /// Messages answered.
+    pub acked: u64,
+    /// Messages refused for the time being.
+    pub refused: u64,
+    /// Events given to clients.
     pub delivered: u64,
-    pub expected: u64,
-    pub doubled: u64,
-    pub disordered: u64,
-    pub acks: Times,
-    pub deliveries: Times,
+    /// Connections at its end.
+    pub connections: u64,
+    /// By how much, in microseconds, messages were sent later than they should have been.
+    pub behind: u64,
+    /// Time to the answer, in microseconds: half of them, and 99 of 100.
+    pub ack: [u64; 2],
+    /// Time to a member, in microseconds: half of them, and 99 of 100.
+    pub delivery: [u64; 2],
 }
 
-impl Seen {
-    pub(crate) fn nothing() -> Result<Self> {
-        let (acks, deliveries) = (times()?, times()?);
-        Ok(Self {
-            sent: 0,
-            acknowledged: 0,
-            delivered: 0,
-            expected: 0,
-            doubled: 0,
-            disordered: 0,
-            acks,
-            deliveries,
-        })
+impl Run {
+    /// All messages sent.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.seconds.iter().map(|second| second.sent).sum()
     }
 
-    pub(crate) fn add(&mut self, other: &Self) -> Result<()> {
-        self.sent += other.sent;
-        self.acknowledged += other.acknowledged;
-        self.delivered += other.delivered;
-        self.expected += other.expected;
-        self.doubled += other.doubled;
-        self.disordered += other.disordered;
-        self.acks.add(&other.acks)?;
-        self.deliveries.add(&other.deliveries)?;
-        Ok(())
+    /// All messages answered.
+    #[must_use]
+    pub fn acked(&self) -> u64 {
+        self.seconds.iter().map(|second| second.acked).sum()
     }
 
-    /// Prints the report.
-    ///
-    /// # Errors
-    /// If anything was lost, doubled or out of order.
-    #[expect(clippy::print_stdout, reason = "this is what the tool is for")]
-    pub(crate) fn report(&self, took: Duration) -> Result<()> {
-        let lost = self.expected.saturating_sub(self.delivered);
-        let unanswered = self.sent - self.acknowledged;
-        println!(
-            "sent          {} ({} without an answer)",
-            self.sent, unanswered
-        );
-        println!("delivered     {} of {}", self.delivered, self.expected);
-        println!(
-            "lost {lost}   doubled {}   out of order {}",
-            self.doubled, self.disordered
-        );
-        println!(
-            "rate          {:.0} deliveries/s",
-            rate(self.delivered, took)
-        );
-        print_times("send -> ack", &self.acks);
-        print_times("send -> deliver", &self.deliveries);
-        if lost + unanswered + self.doubled + self.disordered > 0 {
-            bail!("something was lost, doubled, out of order or not answered");
-        }
-        Ok(())
+    /// All events given to clients.
+    #[must_use]
+    pub fn delivered(&self) -> u64 {
+        self.seconds.iter().map(|second| second.delivered).sum()
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-fn rate(count: u64, took: Duration) -> f64 {
-    count as f64 / took.as_secs_f64().max(0.001)
-}
-
-#[expect(clippy::print_stdout, reason = "this is what the tool is for")]
-fn print_times(what: &str, times: &Times) {
-    let at = |quantile| Duration::from_micros(times.value_at_quantile(quantile));
-    let max = Duration::from_micros(times.max());
-    println!(
-        "{what:<16} p50 {:?}   p99 {:?}   max {max:?}",
-        at(0.5),
-        at(0.99)
-    );
-}
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::account::{self, Account};
 use crate::args::{Load, Steady};
 use crate::member::{self, Part};
-use crate::report::Seen;
+use crate::seen::Seen;
 
 pub(crate) async fn run(load: &Load, steady: &Steady) -> Result<()> {
     ensure!(

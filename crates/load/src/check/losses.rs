@@ -46,7 +46,7 @@ impl Losses {
 }
 
 /// When all was well again: until then, what was cut off may still have answered.
-pub(super) fn over(injection: &Injection) -> u64 {
+pub(crate) fn over(injection: &Injection) -> u64 {
     let recovered = injection.recovered.unwrap_or(0);
     injection.until.max(injection.at.saturating_add(recovered))
 }
