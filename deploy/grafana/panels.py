@@ -240,7 +240,7 @@ CONNECTIONS = [
           (total("chinwag_gateway_connections", "instance"), "{{instance}}"), stacked=True),
     lines("Opened", "Connections a second that completed their handshake, by encoding.",
           (rate("chinwag_gateway_connects_total", "encoding"), "{{encoding}}"), unit="cps"),
-    lines("Closed by code", "3001 gateway going down, 3008 slow reader, 3010 must recover, 3012 no pong; from 3500 on the client gives up. "
+    lines("Closed by code", "3001 gateway going down, 3008 took nothing for too long, 3010 must recover, 3012 no pong; from 3500 on the client gives up. "
           "Others are the client's own.",
           (rate("chinwag_gateway_disconnects_total", "code"), "{{code}}"), unit="cps", stacked=True),
     lines("Subscriptions", "Of all connections, by gateway.", (total("chinwag_gateway_subscriptions", "instance"), "{{instance}}"), stacked=True),
@@ -288,6 +288,12 @@ DELIVERY = [
     lines("Outboxes", "Bytes that wait for slow readers, by gateway.", (total("chinwag_gateway_outbox_bytes", "instance"), "{{instance}}"), unit="bytes", stacked=True),
     lines("Dropped for slow readers", "Pushes by class. Typing and presence go first and are not missed for long.",
           (rate("chinwag_gateway_outbox_dropped_total", "class"), "{{class}}"), unit="cps"),
+    lines("Connections behind", "Readers that take less than is said and are read on from the log at their own pace, by gateway.",
+          (total("chinwag_gateway_behind_connections", "instance"), "{{instance}}"), stacked=True),
+    lines("Fell behind", "Subscriptions a second whose reader took less than was said.",
+          (rate("chinwag_gateway_fell_behind_total", "instance"), "{{instance}}"), unit="cps"),
+    lines("Caught up", "From falling behind in a room to being level again, at the chosen quantile.",
+          (quantile("chinwag_gateway_caught_up_seconds", "instance"), "{{instance}}"), unit="s"),
 ]
 
 RECOVERY = [

@@ -60,7 +60,7 @@ async fn shown(shard: &Rc<Shard>, connection: &Rc<Connection>, plan: Plan) -> bo
     let since = plan.since;
     for (room, prepared) in prepare(shard, connection, vec![plan]).await {
         match prepared.and_then(|prepared| start(shard, connection, prepared)) {
-            Ok(started) => show(connection, &room, since, &started),
+            Ok(started) => show(shard, connection, &room, since, &started),
             Err(refusal) => {
                 tracing::debug!(%room, %refusal, "a room cannot be shown");
                 return !matches!(refusal.code, Code::Unavailable | Code::Internal);
@@ -71,7 +71,13 @@ async fn shown(shard: &Rc<Shard>, connection: &Rc<Connection>, plan: Plan) -> bo
 }
 
 /// Pushes a subscription that the server made, and what belongs to it.
-fn show(connection: &Connection, room: &RoomId, since: Option<Position>, started: &Started) {
+fn show(
+    shard: &Shard,
+    connection: &Connection,
+    room: &RoomId,
+    since: Option<Position>,
+    started: &Started,
+) {
     let SubscribeResult {
         epoch,
         publications,
@@ -94,5 +100,5 @@ fn show(connection: &Connection, room: &RoomId, since: Option<Position>, started
         let happening = Happening::Pub(publication.clone());
         connection.push(&Push::new(room.as_str(), happening));
     }
-    push_later(connection, &started.later);
+    push_later(shard, connection, &started.later);
 }

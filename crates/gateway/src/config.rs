@@ -40,6 +40,8 @@ pub struct Config {
     pub ping_interval: Duration,
     /// How long a pong may take.
     pub pong_timeout: Duration,
+    /// How long a peer for whom something waits may take nothing of it.
+    pub stalled: Duration,
     /// Largest frame from a client, in bytes.
     pub message_limit: usize,
     /// Most bytes that wait for one connection.
@@ -252,6 +254,7 @@ pub(crate) mod tests {
             ping_interval: Duration::from_secs(25),
             pong_timeout: Duration::from_secs(10),
             message_limit: 65_536,
+            stalled: Duration::from_secs(30),
             outbox_limit: 262_144,
             subscriptions_per_connection: 100,
             rooms_on_connect: 100,

@@ -12,9 +12,10 @@ use chinwag_protocol::push::Push;
 use chinwag_protocol::reply::{Outcome, Reply};
 use tokio::sync::Notify;
 
+use crate::behind::Behind;
 use crate::delivery::encode;
 use crate::gate::Place;
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Worth};
 use crate::subscription::Subscription;
 use crate::token::Caller;
 
@@ -25,6 +26,7 @@ pub(crate) struct Connection {
     pub client: ClientId,
     pub encoding: Encoding,
     pub outbox: Outbox,
+    pub behind: Behind,
     pub subscriptions: RefCell<HashMap<RoomId, Subscription>>,
     caller: RefCell<Option<Rc<Caller>>>,
     /// Whether its user's session is known to Redis.
@@ -60,6 +62,7 @@ impl Connection {
             client,
             encoding,
             outbox: Outbox::new(outbox_limit),
+            behind: Behind::default(),
             subscriptions: RefCell::default(),
             caller: RefCell::default(),
             session_open: Cell::new(false),
@@ -117,7 +120,7 @@ impl Connection {
 
     /// Puts a push into the outbox.
     pub(crate) fn push(&self, push: &Push) {
-        self.outbox.put(encode(self.encoding, push), false);
+        self.outbox.put(encode(self.encoding, push), Worth::Owed);
     }
 
     /// Puts the answer to a command into the outbox.
@@ -135,7 +138,14 @@ impl Connection {
                     .encode_reply(&Reply::refusal(id, &refusal), &mut frame),
             );
         }
-        self.outbox.put(frame.freeze(), false);
+        self.outbox.put(frame.freeze(), Worth::Owed);
+    }
+
+    /// There was no room for an event of a room: what follows is read from the log, later.
+    pub(crate) fn falls_behind(&self, room: &RoomId) {
+        metrics::counter!("chinwag_gateway_fell_behind_total").increment(1);
+        self.behind.add(room);
+        self.outbox.set_behind(true);
     }
 
     /// It takes one of the places for those who have not said yet who they are.

@@ -138,7 +138,8 @@ impl Frames {
     }
 }
 
-/// A stream that is looked at while it is read. After a breach it can only be written to.
+/// A stream that is looked at while it is read, and counts what its peer takes. After a breach it
+/// can only be written to.
 #[derive(Debug)]
 pub(crate) struct Watched<S> {
     inner: S,
@@ -149,6 +150,7 @@ pub(crate) struct Watched<S> {
     /// Made only for a message that must be waited for.
     late: Option<Pin<Box<Sleep>>>,
     breach: Option<Breach>,
+    taken: u64,
 }
 
 impl<S: AsyncRead + Unpin> Watched<S> {
@@ -160,7 +162,19 @@ impl<S: AsyncRead + Unpin> Watched<S> {
             patience: MESSAGE_TIME,
             late: None,
             breach: None,
+            taken: 0,
         }
+    }
+
+    /// Bytes that the peer, or the buffers on the way to it, have taken.
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// It is not read from for a while: what a message takes longer for that is not the peer's fault.
+    pub(crate) fn pardon(&mut self) {
+        self.begun = None;
+        self.late = None;
     }
 
     /// Reads what the peer has said beyond the end of the conversation, up to `most` bytes: a
@@ -238,7 +252,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().inner).poll_write(context, bytes)
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.inner).poll_write(context, bytes);
+        if let Poll::Ready(Ok(bytes)) = &written {
+            this.taken += *bytes as u64;
+        }
+        written
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

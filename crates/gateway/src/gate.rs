@@ -28,8 +28,17 @@ pub(crate) struct Gate {
     proxies: Vec<Network>,
     from: Mutex<From>,
     users: Mutex<HashMap<UserId, usize>>,
-    /// What each thread holds: subscriptions, bytes in outboxes.
-    held: Mutex<Vec<(f64, f64)>>,
+    /// What each thread holds.
+    held: Mutex<Vec<Held>>,
+}
+
+/// What the connections of a thread hold.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Held {
+    pub subscriptions: usize,
+    pub outbox_bytes: usize,
+    /// Connections that are behind in some room.
+    pub behind: usize,
 }
 
 /// Where connections come from.
@@ -67,7 +76,7 @@ impl Gate {
             proxies: config.trusted_proxies.clone(),
             from: Mutex::default(),
             users: Mutex::default(),
-            held: Mutex::new(vec![(0.0, 0.0); config.threads.max(1)]),
+            held: Mutex::new(vec![Held::default(); config.threads.max(1)]),
         })
     }
 
@@ -134,16 +143,15 @@ impl Gate {
     }
 
     /// Takes note of what a thread holds, and shows the sum.
-    pub(crate) fn sample(&self, shard: usize, subscriptions: f64, bytes: f64) {
+    pub(crate) fn sample(&self, shard: usize, now: Held) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(own) = held.get_mut(shard) {
-            *own = (subscriptions, bytes);
+            *own = now;
         }
-        let sum = held
-            .iter()
-            .fold((0.0, 0.0), |sum, own| (sum.0 + own.0, sum.1 + own.1));
-        metrics::gauge!("chinwag_gateway_subscriptions").set(sum.0);
-        metrics::gauge!("chinwag_gateway_outbox_bytes").set(sum.1);
+        let sum = |of: fn(&Held) -> usize| count(held.iter().map(of).sum());
+        metrics::gauge!("chinwag_gateway_subscriptions").set(sum(|held| held.subscriptions));
+        metrics::gauge!("chinwag_gateway_outbox_bytes").set(sum(|held| held.outbox_bytes));
+        metrics::gauge!("chinwag_gateway_behind_connections").set(sum(|held| held.behind));
         let connections = self.connections.load(Ordering::Relaxed);
         metrics::gauge!("chinwag_gateway_connections").set(count(connections));
         metrics::gauge!("chinwag_gateway_pending_connections").set(count(self.from().pending));

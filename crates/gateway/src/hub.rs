@@ -1,5 +1,7 @@
 //! Who listens to what, on one thread: rooms, and the connections subscribed to them.
 
+mod subscriber;
+
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -10,12 +12,8 @@ use chinwag_protocol::position::Position;
 use tokio::sync::oneshot;
 
 use crate::connection::Connection;
-use crate::delivery::{Class, Delivery};
-use crate::outbox::Put;
-
-/// Most that waits for one subscriber who reads what it has missed. What does not fit is a hole
-/// that the next event shows.
-const WAITING_MOST: usize = 4_096;
+use crate::delivery::Delivery;
+use crate::hub::subscriber::{Stage, Subscriber, continued};
 
 /// The rooms of one thread. Nothing in it waits.
 #[derive(Default)]
@@ -29,19 +27,6 @@ struct Room {
     position: Option<Position>,
     subscribers: HashMap<u64, Subscriber>,
     waiting: Vec<oneshot::Sender<Option<Position>>>,
-}
-
-struct Subscriber {
-    connection: Rc<Connection>,
-    wants_comings: bool,
-    stage: Stage,
-}
-
-enum Stage {
-    /// It is read what it has missed; what comes meanwhile waits here.
-    Starting(Vec<Arc<Delivery>>),
-    /// It has everything up to this sequence.
-    Live(u64),
 }
 
 /// Somebody who wants a room.
@@ -59,8 +44,13 @@ pub(crate) struct Delivered {
     pub count: usize,
     /// Bytes of it, over all of them.
     pub bytes: usize,
-    /// To whom it did not go although it should have: something before it is missing.
-    pub broken: Vec<Rc<Connection>>,
+}
+
+/// Somebody in a room, and up to where they have everything.
+pub(crate) struct Reader {
+    pub connection: Rc<Connection>,
+    /// `None` while the subscription begins.
+    pub last: Option<u64>,
 }
 
 impl Hub {
@@ -89,23 +79,24 @@ impl Hub {
         Entry { opened, wish }
     }
 
-    /// The inlet says where a room stands, or that it cannot be had. Returns those who are live in
-    /// it and lack something before that position: the room was left and wanted again meanwhile.
+    /// The inlet says where a room stands, or that it cannot be had. Whoever is live in it and lacks
+    /// something before that position reads on: the room was left and wanted again meanwhile. If
+    /// the room cannot be had, returns those who were answered: they hear nothing any more.
     pub(crate) fn opened(&self, room: &RoomId, position: Option<Position>) -> Vec<Rc<Connection>> {
         let mut rooms = self.rooms.borrow_mut();
         let Some(entry) = rooms.get_mut(room) else {
             return Vec::new();
         };
-        let seq = position.map_or(u64::MAX, |position| position.seq);
-        let lacking = entry
-            .subscribers
-            .values()
-            .filter(|subscriber| matches!(subscriber.stage, Stage::Live(last) if last < seq));
-        let lacking = lacking
-            .map(|subscriber| Rc::clone(&subscriber.connection))
-            .collect();
-        if position.is_some() {
-            entry.position = position;
+        let mut deaf = Vec::new();
+        if let Some(position) = position {
+            entry.catch_up(room, position);
+            entry.position = Some(position);
+        } else {
+            let answered = entry
+                .subscribers
+                .values()
+                .filter(|one| one.last().is_some());
+            deaf.extend(answered.map(|one| Rc::clone(&one.connection)));
         }
         let waiting = std::mem::take(&mut entry.waiting);
         if position.is_none() {
@@ -115,7 +106,7 @@ impl Hub {
             // Whoever no longer waits needs no answer.
             let _gone = waiting.send(position);
         }
-        lacking
+        deaf
     }
 
     /// A connection has read what it missed up to `read` (or wants nothing of the past): it is
@@ -128,21 +119,89 @@ impl Hub {
         read: Option<Position>,
     ) -> Option<(Position, Vec<Arc<Delivery>>)> {
         let mut rooms = self.rooms.borrow_mut();
-        let room = rooms.get_mut(room)?;
-        let now = room.position?;
-        let subscriber = room.subscribers.get_mut(&connection)?;
+        let entry = rooms.get_mut(room)?;
+        let now = entry.position?;
+        let subscriber = entry.subscribers.get_mut(&connection)?;
         let Stage::Starting(waiting) = &mut subscriber.stage else {
             return None;
         };
         let waiting = std::mem::take(waiting);
         let read = read.unwrap_or(now);
-        let (last, later) = continued(read, waiting)?;
+        let (last, later) = continued(read, waiting);
+        subscriber.stage = Stage::Live(last);
         if read.epoch == now.epoch && last < now.seq {
             // More came than could wait.
-            return None;
+            subscriber.fall(room, Position::new(read.epoch, last));
         }
-        subscriber.stage = Stage::Live(last);
         Some((read, later))
+    }
+
+    /// There was no room for what came after a position: its connection reads on from there.
+    pub(crate) fn fall_behind(&self, room: &RoomId, connection: u64, at: Position) {
+        let mut rooms = self.rooms.borrow_mut();
+        let subscriber = rooms
+            .get_mut(room)
+            .and_then(|entry| entry.subscribers.get_mut(&connection));
+        if let Some(subscriber) = subscriber.filter(|one| matches!(one.stage, Stage::Live(_))) {
+            subscriber.fall(room, at);
+        }
+    }
+
+    /// A connection that is behind in a room reads on: from where. What comes from now on waits
+    /// for it. `None` if it is not behind there.
+    pub(crate) fn read_on(&self, room: &RoomId, connection: u64) -> Option<Position> {
+        let mut rooms = self.rooms.borrow_mut();
+        let subscriber = rooms.get_mut(room)?.subscribers.get_mut(&connection)?;
+        let Stage::Behind(at) = subscriber.stage else {
+            return None;
+        };
+        subscriber.stage = Stage::Reading(at, Vec::new());
+        Some(at)
+    }
+
+    /// Whether a connection still reads what [`Hub::read_on`] began.
+    pub(crate) fn is_reading(&self, room: &RoomId, connection: u64) -> bool {
+        let rooms = self.rooms.borrow();
+        let subscriber = rooms
+            .get(room)
+            .and_then(|entry| entry.subscribers.get(&connection));
+        subscriber.is_some_and(|one| matches!(one.stage, Stage::Reading(..)))
+    }
+
+    /// It has taken what it read, up to `read`, and that was not all there is.
+    pub(crate) fn pause(&self, room: &RoomId, connection: u64, read: Position) {
+        let mut rooms = self.rooms.borrow_mut();
+        let subscriber = rooms
+            .get_mut(room)
+            .and_then(|entry| entry.subscribers.get_mut(&connection));
+        if let Some(subscriber) = subscriber.filter(|one| matches!(one.stage, Stage::Reading(..))) {
+            subscriber.stage = Stage::Behind(read);
+        }
+    }
+
+    /// It has taken what it read, up to `read`, and that was all there was: it is live, and gets
+    /// what came meanwhile. `false` if that does not fit, or something is missing between the two:
+    /// it is behind still.
+    pub(crate) fn level(
+        &self,
+        room: &RoomId,
+        connection: u64,
+        read: Position,
+        delivered: &mut Delivered,
+    ) -> bool {
+        let mut rooms = self.rooms.borrow_mut();
+        let Some(entry) = rooms.get_mut(room) else {
+            return false;
+        };
+        let Some(subscriber) = entry.subscribers.get_mut(&connection) else {
+            return false;
+        };
+        let Stage::Reading(_, waiting) = &mut subscriber.stage else {
+            return false;
+        };
+        let waiting = std::mem::take(waiting);
+        let top = entry.position.map_or(0, |position| position.seq);
+        subscriber.level(read, waiting, top, delivered)
     }
 
     /// A connection leaves a room. `true` if nobody is left in it.
@@ -166,11 +225,12 @@ impl Hub {
         let Some(room) = rooms.get_mut(&delivery.room) else {
             return delivered;
         };
+        let epoch = room.position.map_or(0, |position| position.epoch);
         if delivery.position.is_some() {
             room.position = delivery.position;
         }
         for subscriber in room.subscribers.values_mut() {
-            subscriber.take(delivery, &mut delivered);
+            subscriber.take(delivery, epoch, &mut delivered);
         }
         delivered
     }
@@ -178,9 +238,32 @@ impl Hub {
     /// A room stands elsewhere than the last event says: its log has begun an epoch, or what came
     /// meanwhile cannot be had.
     pub(crate) fn moved(&self, room: &RoomId, position: Position) {
-        if let Some(room) = self.rooms.borrow_mut().get_mut(room) {
-            room.position = Some(position);
+        if let Some(entry) = self.rooms.borrow_mut().get_mut(room) {
+            entry.position = Some(position);
+            for subscriber in entry.subscribers.values_mut() {
+                subscriber.enter(position.epoch);
+            }
         }
+    }
+
+    /// More came in a room than is handed out: its readers read on from the log.
+    pub(crate) fn skipped(&self, room: &RoomId, position: Position) {
+        if let Some(entry) = self.rooms.borrow_mut().get_mut(room) {
+            entry.catch_up(room, position);
+            entry.position = Some(position);
+        }
+    }
+
+    /// Who is in a room, and how far.
+    pub(crate) fn readers(&self, room: &RoomId) -> Vec<Reader> {
+        let rooms = self.rooms.borrow();
+        let all = rooms.get(room).into_iter();
+        all.flat_map(|entry| entry.subscribers.values())
+            .map(|subscriber| Reader {
+                connection: Rc::clone(&subscriber.connection),
+                last: subscriber.last(),
+            })
+            .collect()
     }
 
     /// The connections that are live in a room, of one user or of all.
@@ -208,154 +291,19 @@ impl Hub {
     }
 }
 
-impl Subscriber {
-    fn take(&mut self, delivery: &Arc<Delivery>, delivered: &mut Delivered) {
-        match (&mut self.stage, delivery.position) {
-            (Stage::Starting(waiting), _) if waiting.len() >= WAITING_MOST => {}
-            (Stage::Starting(waiting), Some(_)) => waiting.push(Arc::clone(delivery)),
-            (Stage::Starting(waiting), None) => {
-                // Its own join among them: who asks for joins hears that, too.
-                if delivery.class == Class::Coming && self.wants_comings {
-                    waiting.push(Arc::clone(delivery));
-                }
-            }
-            (Stage::Live(last), Some(position)) => {
-                if position.seq <= *last {
-                    return;
-                }
-                if position.seq != *last + 1 {
-                    delivered.broken.push(Rc::clone(&self.connection));
-                    return;
-                }
-                *last = position.seq;
-                self.hand(delivery, delivered);
-            }
-            (Stage::Live(_), None) => {
-                if delivery.class != Class::Coming || self.wants_comings {
-                    self.hand(delivery, delivered);
-                }
+impl Room {
+    /// Has whoever is live and lacks something up to a position read on.
+    fn catch_up(&mut self, room: &RoomId, position: Position) {
+        let epoch = self.position.map_or(position.epoch, |before| before.epoch);
+        for subscriber in self.subscribers.values_mut() {
+            if let Stage::Live(last) = subscriber.stage
+                && last < position.seq
+            {
+                subscriber.fall(room, Position::new(epoch, last));
             }
         }
     }
-
-    fn hand(&self, delivery: &Delivery, delivered: &mut Delivered) {
-        let bytes = delivery.bytes(self.connection.encoding);
-        let length = bytes.len();
-        match self
-            .connection
-            .outbox
-            .put(bytes, delivery.class != Class::Event)
-        {
-            Put::Waits => {
-                delivered.count += 1;
-                delivered.bytes += length;
-            }
-            Put::Dropped => {
-                metrics::counter!("chinwag_gateway_outbox_dropped_total", "class" => "ephemeral")
-                    .increment(1);
-            }
-            // The connection closes by itself; the reader comes back for the rest.
-            Put::Overflow => {}
-        }
-    }
-}
-
-/// Of what waited, what comes after the position that was read, and the last sequence of it all;
-/// `None` if there is a hole.
-fn continued(read: Position, waiting: Vec<Arc<Delivery>>) -> Option<(u64, Vec<Arc<Delivery>>)> {
-    let mut last = read.seq;
-    let mut later = Vec::new();
-    for delivery in waiting {
-        match delivery.position.map(|position| position.seq) {
-            None => later.push(delivery),
-            Some(seq) if seq > last + 1 => return None,
-            Some(seq) if seq == last + 1 => {
-                last = seq;
-                later.push(delivery);
-            }
-            Some(_) => {}
-        }
-    }
-    Some((last, later))
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Instant;
-
-    use chinwag_protocol::event::{Content, Event, Kind};
-    use chinwag_protocol::json::Json;
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn delivery(seq: u64) -> Arc<Delivery> {
-        let content = Content::Publication {
-            data: Json::of(&seq),
-        };
-        let event = Event {
-            seq,
-            epoch: 1,
-            time: 0,
-            messages: 0,
-            sender: None,
-            client: None,
-            id: None,
-            content,
-        };
-        let room = RoomId::new("lobby").unwrap();
-        Arc::new(Delivery::event(room, Kind::Channel, &event, Instant::now()))
-    }
-
-    #[test]
-    fn what_has_no_position_keeps_its_place() {
-        let room = RoomId::new("lobby").unwrap();
-        let joined = Arc::new(Delivery::data(room, &Json::of(&"joined")));
-        let waiting = vec![delivery(2), Arc::clone(&joined), delivery(3), joined];
-        let (last, later) = continued(Position::new(1, 1), waiting).unwrap();
-        let places: Vec<_> = later
-            .iter()
-            .map(|one| one.position.map(|at| at.seq))
-            .collect();
-        assert_eq!((last, places), (3, vec![Some(2), None, Some(3), None]));
-    }
-
-    #[test]
-    fn a_subscriber_who_reads_for_too_long_reads_again() {
-        let (hub, room) = (Hub::default(), RoomId::new("lobby").unwrap());
-        let client = chinwag_protocol::id::ClientId::new("c").unwrap();
-        let encoding = chinwag_protocol::codec::Encoding::Json;
-        let connection = Connection::new(1, client, encoding, 1_000_000);
-        let most = u64::try_from(WAITING_MOST).unwrap();
-        let start = |events: u64| {
-            drop(hub.enter(&room, &connection, false));
-            hub.opened(&room, Some(Position::new(1, 0)));
-            (1..=events).for_each(|seq| drop(hub.deliver(&delivery(seq))));
-            let started = hub.start(&room, 1, Some(Position::new(1, 0)));
-            hub.leave(&room, 1);
-            started.map(|(_, later)| later.len())
-        };
-        assert_eq!(start(most), Some(WAITING_MOST));
-        assert_eq!(start(most + 1), None);
-    }
-
-    proptest! {
-        #[test]
-        fn what_was_read_and_what_came_meanwhile_meet_without_a_hole(
-            read in 0u64..20, first in 0u64..20, count in 0u64..20
-        ) {
-            let waiting = (first + 1..=first + count).map(delivery).collect();
-            let later = continued(Position::new(1, read), waiting);
-            if count > 0 && first > read {
-                prop_assert!(later.is_none());
-            } else {
-                let (last, later) = later.unwrap();
-                let seqs: Vec<u64> = later.iter().map(|one| one.position.unwrap().seq).collect();
-                prop_assert_eq!(last, seqs.last().copied().unwrap_or(read));
-                let newest = if count > 0 { first + count } else { 0 };
-                let expected: Vec<u64> = (read + 1..=newest).collect();
-                prop_assert_eq!(seqs, expected);
-            }
-        }
-    }
-}
+mod tests;

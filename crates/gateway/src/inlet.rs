@@ -50,6 +50,9 @@ pub(crate) enum ShardEvent {
     /// A room's readers here have something that is no longer true, or lack something that
     /// cannot be had. It stands at the position.
     Broken(RoomId, Position),
+    /// More came in a room than is handed out. It stands at the position, and all of it can be had
+    /// from its log.
+    Skipped(RoomId, Position),
     /// Notices and orders may have been lost.
     Missed,
     /// Something about users of this gateway.

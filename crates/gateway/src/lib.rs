@@ -15,6 +15,7 @@ mod admission;
 mod api;
 mod appear;
 mod batcher;
+mod behind;
 mod busy;
 mod command;
 mod connection;

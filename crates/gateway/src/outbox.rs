@@ -1,7 +1,8 @@
 //! What waits for one connection: framed messages, bounded in bytes.
 //!
-//! When it is full, what may be dropped is dropped; if what may not does not fit, the reader is
-//! cut and will come back for it.
+//! What does not fit is sacrificed in this order: what is passing is dropped; events are left to
+//! the log, from which the reader gets them when there is room; and what is owed always waits,
+//! while nothing more is asked of a peer that does not take it.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -18,8 +19,22 @@ pub(crate) struct Outbox {
     queue: RefCell<VecDeque<Bytes>>,
     bytes: Cell<usize>,
     limit: usize,
-    overflowed: Cell<bool>,
+    /// Whether the reader is behind in some room.
+    behind: Cell<bool>,
     filled: Notify,
+}
+
+/// What a message is worth when there is little room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Worth {
+    /// Answers, and what subscriptions become: nobody would say it again.
+    Owed,
+    /// An event of a room in which the reader is level. The log has it.
+    Event,
+    /// An event that was read from the log for a reader who is behind.
+    Late,
+    /// Presence and the like: soon not true any more.
+    Passing,
 }
 
 /// What became of a message that was put in.
@@ -27,38 +42,39 @@ pub(crate) struct Outbox {
 pub(crate) enum Put {
     /// It waits.
     Waits,
-    /// It was dropped: it could be, and the queue is half full.
-    Dropped,
-    /// It does not fit, and cannot be dropped.
-    Overflow,
+    /// There was no room for it.
+    Full,
 }
 
 impl Outbox {
     pub(crate) fn new(limit: usize) -> Self {
-        let (queue, bytes, overflowed) = (RefCell::default(), Cell::new(0), Cell::new(false));
+        let (queue, bytes, behind) = (RefCell::default(), Cell::new(0), Cell::new(false));
         Self {
             queue,
             bytes,
             limit,
-            overflowed,
+            behind,
             filled: Notify::new(),
         }
     }
 
-    /// Puts in a framed message.
-    pub(crate) fn put(&self, message: Bytes, droppable: bool) -> Put {
+    /// Puts in a framed message, if it is worth its room.
+    pub(crate) fn put(&self, message: Bytes, worth: Worth) -> Put {
         if message.is_empty() {
-            return Put::Dropped;
+            // It could not be said in the reader's encoding.
+            return Put::Waits;
         }
         let bytes = self.bytes.get() + message.len();
-        if droppable && bytes > self.limit / 2 {
-            return Put::Dropped;
-        }
-        // One message alone always fits: a reply may be larger than the limit on what gathers.
-        if bytes > self.limit && self.bytes.get() > 0 {
-            self.overflowed.set(true);
-            self.filled.notify_one();
-            return Put::Overflow;
+        // Whoever is behind gets no more of what is new than what lets the rest have its turn.
+        let most = match worth {
+            Worth::Owed => usize::MAX,
+            Worth::Event | Worth::Passing if self.behind.get() => self.low(),
+            Worth::Event => self.limit,
+            Worth::Late | Worth::Passing => self.limit / 2,
+        };
+        // One event alone always fits: it may be larger than the limit on what gathers.
+        if bytes > most && (worth == Worth::Passing || self.bytes.get() > 0) {
+            return Put::Full;
         }
         self.bytes.set(bytes);
         self.queue.borrow_mut().push_back(message);
@@ -91,29 +107,40 @@ impl Outbox {
         Some(frame)
     }
 
-    /// Waits until there is something to write, or something did not fit.
+    /// Waits until there is something to write, or somebody has called.
     pub(crate) async fn filled(&self) {
         self.filled.notified().await;
     }
 
-    /// Has [`Outbox::filled`] look again, if something waits: what was put in while somebody waited
-    /// for [`Outbox::overflow`] has woken nobody else.
+    /// Has [`Outbox::filled`] look again, if something waits.
     pub(crate) fn remind(&self) {
         if self.bytes.get() > 0 {
             self.filled.notify_one();
         }
     }
 
-    /// Waits until something did not fit.
-    pub(crate) async fn overflow(&self) {
-        while !self.overflowed.get() {
-            self.filled.notified().await;
+    /// Whether the reader is behind in some room.
+    pub(crate) fn set_behind(&self, behind: bool) {
+        self.behind.set(behind);
+        if behind {
+            // Nothing may wait, and then nothing else would have it read on.
+            self.filled.notify_one();
         }
     }
 
-    /// Whether something did not fit.
-    pub(crate) fn has_overflowed(&self) -> bool {
-        self.overflowed.get()
+    /// Whether there is room for what a reader who is behind has missed.
+    pub(crate) fn is_low(&self) -> bool {
+        self.bytes.get() <= self.low()
+    }
+
+    /// Whether what is owed alone is more than should wait: the peer is to take some of it before
+    /// it asks for more.
+    pub(crate) fn is_choked(&self) -> bool {
+        self.bytes.get() > self.limit
+    }
+
+    fn low(&self) -> usize {
+        self.limit / 4
     }
 
     /// Bytes that wait.
@@ -125,6 +152,7 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use futures_util::poll;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -137,51 +165,88 @@ mod tests {
     #[test]
     fn what_waits_leaves_in_one_frame_without_the_last_line_break() {
         let outbox = Outbox::new(1_000);
-        outbox.put(Bytes::from_static(b"{\"a\":1}\n"), false);
-        outbox.put(Bytes::from_static(b"{}\n"), false);
+        outbox.put(Bytes::from_static(b"{\"a\":1}\n"), Worth::Owed);
+        outbox.put(Bytes::from_static(b"{}\n"), Worth::Event);
         assert_eq!(outbox.frame(true).unwrap(), "{\"a\":1}\n{}");
         assert_eq!((outbox.frame(true), outbox.bytes()), (None, 0));
     }
 
     #[test]
-    fn presence_is_dropped_before_an_event_cuts_the_reader() {
+    fn presence_goes_first_then_events_and_answers_never() {
         let outbox = Outbox::new(1_000);
-        assert_eq!(outbox.put(line(400), false), Put::Waits);
-        assert_eq!(outbox.put(line(200), true), Put::Dropped);
-        assert_eq!(outbox.put(line(500), false), Put::Waits);
-        assert!(!outbox.has_overflowed());
-        assert_eq!(outbox.put(line(200), false), Put::Overflow);
-        assert!(outbox.has_overflowed());
+        assert_eq!(outbox.put(line(400), Worth::Event), Put::Waits);
+        assert_eq!(outbox.put(line(200), Worth::Passing), Put::Full);
+        assert_eq!(outbox.put(line(500), Worth::Event), Put::Waits);
+        assert_eq!(outbox.put(line(200), Worth::Event), Put::Full);
+        assert!(!outbox.is_choked());
+        assert_eq!(outbox.put(line(200), Worth::Owed), Put::Waits);
+        assert!(outbox.is_choked(), "and no more is asked of the peer");
+    }
+
+    #[test]
+    fn what_is_new_leaves_room_for_what_was_missed() {
+        let outbox = Outbox::new(1_000);
+        outbox.set_behind(true);
+        assert_eq!(outbox.put(line(250), Worth::Event), Put::Waits);
+        assert_eq!(outbox.put(line(10), Worth::Event), Put::Full);
+        assert!(outbox.is_low());
+        assert_eq!(outbox.put(line(250), Worth::Late), Put::Waits);
+        assert_eq!(outbox.put(line(10), Worth::Late), Put::Full);
+        assert!(!outbox.is_low());
+        outbox.set_behind(false);
+        assert_eq!(outbox.put(line(10), Worth::Event), Put::Waits);
     }
 
     #[tokio::test]
-    async fn what_comes_while_something_is_written_is_not_forgotten() {
+    async fn what_could_not_be_written_is_not_forgotten() {
         let outbox = Outbox::new(1_000);
-        outbox.put(line(10), false);
+        outbox.put(line(10), Worth::Event);
         outbox.filled().await;
-        let mut overflow = Box::pin(outbox.overflow());
-        assert!(outbox.frame(true).is_some());
-        assert!(poll!(overflow.as_mut()).is_pending());
         // The socket takes nothing for a while.
-        outbox.put(line(20), false);
-        assert!(poll!(overflow.as_mut()).is_pending());
-        drop(overflow);
+        assert!(poll!(Box::pin(outbox.filled())).is_pending());
         outbox.remind();
         assert!(poll!(Box::pin(outbox.filled())).is_ready());
         assert!(outbox.frame(true).is_some());
         outbox.remind();
         assert!(poll!(Box::pin(outbox.filled())).is_pending());
+        outbox.set_behind(true);
+        assert!(poll!(Box::pin(outbox.filled())).is_ready());
     }
 
     #[test]
-    fn a_large_reply_fits_alone_and_frames_are_bounded() {
+    fn a_large_event_fits_alone_and_frames_are_bounded() {
         let outbox = Outbox::new(100_000);
-        assert_eq!(outbox.put(line(200_000), false), Put::Waits);
+        assert_eq!(outbox.put(line(200_000), Worth::Event), Put::Waits);
         assert_eq!(outbox.frame(false).unwrap().len(), 200_000);
         for _ in 0..3 {
-            outbox.put(line(30_000), false);
+            outbox.put(line(30_000), Worth::Event);
         }
         assert_eq!(outbox.frame(false).unwrap().len(), 60_000);
         assert_eq!(outbox.frame(false).unwrap().len(), 30_000);
+    }
+
+    proptest! {
+        #[test]
+        fn what_waits_is_bounded_but_for_what_is_owed(
+            steps in proptest::collection::vec((0u8..6, 1usize..400), 0..200)
+        ) {
+            let outbox = Outbox::new(1_000);
+            let mut owed = 0;
+            for (step, size) in steps {
+                let before = outbox.bytes();
+                match step {
+                    0 => drop(outbox.frame(false)),
+                    1 => outbox.set_behind(size > 200),
+                    2 => {
+                        prop_assert_eq!(outbox.put(line(size), Worth::Owed), Put::Waits);
+                        owed += size;
+                    }
+                    3 => drop(outbox.put(line(size), Worth::Event)),
+                    4 => drop(outbox.put(line(size), Worth::Late)),
+                    _ => drop(outbox.put(line(size), Worth::Passing)),
+                }
+                prop_assert!(outbox.bytes() <= 1_000 + owed || outbox.bytes() <= before);
+            }
+        }
     }
 }

@@ -8,22 +8,24 @@ use std::time::Duration;
 
 use chinwag_protocol::code::Close;
 use chinwag_protocol::id::{Incarnation, RoomId, UserId};
+use chinwag_protocol::position::Position;
 use chinwag_protocol::push::{Happening, Push, Subscribe, Unsubscribe};
 use chinwag_runtime::Context;
 use chinwag_store::channel::{Notice, Order};
 use serde_json::json;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use crate::alive::Alive;
 use crate::appear;
 use crate::backend::Backend;
-use crate::batcher::count;
+use crate::behind;
 use crate::connection::Connection;
 use crate::delivery::Delivery;
-use crate::gate::Gate;
-use crate::hub::Hub;
+use crate::gate::{Gate, Held};
+use crate::hub::{Delivered, Hub, Reader};
 use crate::inlet::{ShardEvent, Wanted, Wishes};
 use crate::notices;
+use crate::outbox::Worth;
 use crate::subscription;
 
 /// Unsubscribed by the server; do not come back by yourself.
@@ -41,6 +43,8 @@ pub(crate) struct Shard {
     pub hub: Hub,
     pub gate: Arc<Gate>,
     pub alive: Alive,
+    /// Turns to read for connections that are behind.
+    pub reads: Semaphore,
     wishes: WishList,
     /// The gateway's name.
     pub name: watch::Receiver<Incarnation>,
@@ -76,6 +80,7 @@ impl Shard {
             hub: Hub::default(),
             gate,
             alive: Alive::default(),
+            reads: Semaphore::new(behind::READS),
             wishes: WishList::default(),
             name,
             asking: Cell::new(0),
@@ -172,12 +177,12 @@ impl Shard {
         match event {
             ShardEvent::Delivery(delivery) => self.deliver(&delivery),
             ShardEvent::Opened(room, position) => {
-                let lacking = self.hub.opened(&room, position);
-                lacking.iter().for_each(|one| self.let_recover(one, &room));
+                let deaf = self.hub.opened(&room, position);
+                deaf.iter().for_each(|one| self.let_recover(one, &room));
             }
             ShardEvent::Epoch(room, position) => {
                 self.hub.moved(&room, position);
-                self.tell_epoch(&room, position.seq, position.epoch);
+                self.tell_epoch(&room, position);
             }
             ShardEvent::Broken(room, position) => {
                 self.hub.moved(&room, position);
@@ -186,6 +191,7 @@ impl Shard {
                     .iter()
                     .for_each(|one| self.let_recover(one, &room));
             }
+            ShardEvent::Skipped(room, position) => self.hub.skipped(&room, position),
             ShardEvent::Missed => notices::look_after_all(self),
             ShardEvent::Notice(notice) => self.notice(&notice),
             ShardEvent::Order(order) => self.order(&order),
@@ -196,12 +202,8 @@ impl Shard {
 
     fn deliver(self: &Rc<Self>, delivery: &Arc<Delivery>) {
         let delivered = self.hub.deliver(delivery);
-        metrics::counter!("chinwag_gateway_deliveries_total").increment(delivered.count as u64);
-        metrics::counter!("chinwag_gateway_delivery_bytes_total").increment(delivered.bytes as u64);
+        self.count(&delivered);
         metrics::histogram!("chinwag_gateway_deliver_seconds").record(delivery.heard.elapsed());
-        for connection in &delivered.broken {
-            self.let_recover(connection, &delivery.room);
-        }
         if let Some(leaver) = &delivery.leaver {
             for connection in self.hub.subscribers(&delivery.room, Some(leaver)) {
                 self.put_out(
@@ -212,6 +214,13 @@ impl Shard {
                 );
             }
         }
+    }
+
+    /// Counts what went to connections.
+    #[expect(clippy::unused_self, reason = "reads as what a thread does")]
+    pub(crate) fn count(&self, delivered: &Delivered) {
+        metrics::counter!("chinwag_gateway_deliveries_total").increment(delivered.count as u64);
+        metrics::counter!("chinwag_gateway_delivery_bytes_total").increment(delivered.bytes as u64);
     }
 
     /// Tells a connection that it is no longer subscribed.
@@ -232,7 +241,7 @@ impl Shard {
     }
 
     /// A reader lacks something: have it subscribe again and recover what the log has.
-    fn let_recover(self: &Rc<Self>, connection: &Rc<Connection>, room: &RoomId) {
+    pub(crate) fn let_recover(self: &Rc<Self>, connection: &Rc<Connection>, room: &RoomId) {
         if connection.is_server_side(room) {
             // Only a new connection can recover a subscription that the server made.
             connection.close(Close::InsufficientState);
@@ -242,15 +251,15 @@ impl Shard {
     }
 
     /// Positions are pairs of epoch and sequence: readers need the new epoch to recover later.
-    fn tell_epoch(self: &Rc<Self>, room: &RoomId, seq: u64, epoch: u64) {
-        for connection in self.hub.subscribers(room, None) {
+    fn tell_epoch(self: &Rc<Self>, room: &RoomId, position: Position) {
+        for Reader { connection, last } in self.hub.readers(room) {
             if connection.is_server_side(room) {
-                let epoch = epoch.to_string();
                 let subscribe = Subscribe {
                     recoverable: true,
                     positioned: true,
-                    epoch,
-                    offset: seq,
+                    epoch: position.epoch.to_string(),
+                    // Whoever is behind has not had it all.
+                    offset: last.unwrap_or(position.seq).min(position.seq),
                     ..Subscribe::default()
                 };
                 connection.push(&Push::new(room.as_str(), Happening::Subscribe(subscribe)));
@@ -284,7 +293,8 @@ impl Shard {
                     let push = Delivery::data(channel, &chinwag_protocol::json::Json::of(&data));
                     for connection in self.of_user(user) {
                         if !connection.is_subscribed(room) {
-                            connection.outbox.put(push.bytes(connection.encoding), true);
+                            let bytes = push.bytes(connection.encoding);
+                            connection.outbox.put(bytes, Worth::Passing);
                         }
                     }
                 }
@@ -341,12 +351,17 @@ impl Shard {
 
     /// Sets the gauges of what this thread holds.
     fn sample(&self) {
-        let waiting: usize = self
-            .all()
-            .iter()
-            .map(|connection| connection.outbox.bytes())
-            .sum();
-        self.gate
-            .sample(self.index, count(self.hub.subscriptions()), count(waiting));
+        let connections = self.connections.borrow();
+        let waiting: usize = connections.values().map(|one| one.outbox.bytes()).sum();
+        let behind = connections
+            .values()
+            .filter(|one| one.behind.is_any())
+            .count();
+        let held = Held {
+            subscriptions: self.hub.subscriptions(),
+            outbox_bytes: waiting,
+            behind,
+        };
+        self.gate.sample(self.index, held);
     }
 }

@@ -1,4 +1,10 @@
 //! The task of one WebSocket: reads commands, writes what waits, keeps time, and cleans up.
+//!
+//! It never waits for its peer alone: what the peer does not take now is written when it does, and
+//! meanwhile it is heard, and its commands are answered.
+
+mod end;
+mod wire;
 
 use std::rc::Rc;
 use std::task::Poll;
@@ -9,36 +15,32 @@ use chinwag_protocol::code::Close;
 use chinwag_protocol::codec::{DecodeError, Encoding, Limits};
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
-use futures_util::{SinkExt, StreamExt, poll};
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
+use futures_util::{StreamExt, poll};
 use tokio::time::{Instant, timeout};
-use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message};
-use tokio_tungstenite::tungstenite::{Error, Utf8Bytes};
 
+use crate::behind;
 use crate::command;
 use crate::connection::Connection;
-use crate::framing::{Breach, Watched};
+use crate::outbox::Worth;
 use crate::rate::Rate;
 use crate::shard::Shard;
+use crate::socket::end::{End, close_reason, failed, told};
+use crate::socket::wire::{Exchanged, exchange, write};
 use crate::subscription;
 use crate::timer::{Due, Timer};
 
+pub(crate) use crate::socket::wire::Stream;
+
 /// Commands of one connection under way at once; then its socket is not read from.
 const UNDER_WAY: usize = 128;
-/// Frames written in one turn; then the peer is read from, however much waits for it.
-const FRAMES: usize = 4;
-/// How long a peer may take for one turn's frames before it is cut.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long saying goodbye may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What is read from a peer who broke the rules, so that it reads why it is closed.
 const DISCARDED: usize = 256 * 1024;
-
-type Stream = WebSocketStream<Watched<TokioIo<Upgraded>>>;
 
 /// A socket and what belongs to it while it is open.
 struct Socket {
@@ -46,30 +48,19 @@ struct Socket {
     connection: Rc<Connection>,
     stream: Stream,
     under_way: FuturesUnordered<LocalBoxFuture<'static, ()>>,
+    /// Reads what it has missed in a room in which it is behind.
+    reading_on: Option<LocalBoxFuture<'static, ()>>,
     rate: Rate,
     timer: Timer,
     /// Nothing more can be read as messages.
     is_broken: bool,
 }
 
-/// Why a conversation ended.
-enum End {
-    /// The peer went.
-    Gone,
-    /// We close.
-    Close(u16, String),
-}
-
-impl From<Close> for End {
-    fn from(close: Close) -> Self {
-        End::Close(close.number(), close.reason().to_owned())
-    }
-}
-
 /// All that can happen to a socket.
 enum Happening {
-    Frame(Option<Result<Message, Error>>),
+    Exchanged(Exchanged),
     Answered,
+    ReadOn,
     Waiting,
     Due,
     Closing,
@@ -89,8 +80,10 @@ pub(crate) async fn serve(shard: Rc<Shard>, connection: Rc<Connection>, stream: 
         stream,
         under_way: FuturesUnordered::new(),
         is_broken: false,
+        reading_on: None,
     };
     let end = socket.talk().await;
+    socket.reading_on = None;
     clean_up(&shard, &connection).await;
     let code = match &end {
         End::Gone => 1000,
@@ -136,13 +129,21 @@ async fn clean_up(shard: &Rc<Shard>, connection: &Rc<Connection>) {
 impl Socket {
     async fn talk(&mut self) -> End {
         loop {
-            let reads = self.under_way.len() < UNDER_WAY;
+            self.read_on();
+            // A peer that does not take its answers is asked nothing more, and asks nothing more.
+            let answers = !self.connection.outbox.is_choked();
+            let reads = answers && self.under_way.len() < UNDER_WAY;
+            if !reads {
+                self.stream.get_mut().pardon();
+            }
+            let pressed = self.timer.is_pressed();
             let happening = tokio::select! {
                 biased;
                 () = self.connection.closed() => Happening::Closing,
-                Some(()) = self.under_way.next() => Happening::Answered,
-                () = self.connection.outbox.filled() => Happening::Waiting,
-                frame = self.stream.next(), if reads => Happening::Frame(frame),
+                Some(()) = self.under_way.next(), if answers => Happening::Answered,
+                () = finished(&mut self.reading_on) => Happening::ReadOn,
+                () = self.connection.outbox.filled(), if !pressed => Happening::Waiting,
+                exchanged = exchange(&mut self.stream, pressed, reads) => Happening::Exchanged(exchanged),
                 () = self.timer.due() => Happening::Due,
             };
             if let Err(end) = self.handle(happening).await {
@@ -151,14 +152,31 @@ impl Socket {
         }
     }
 
+    /// Begins to read what it has missed, if there is room for it.
+    fn read_on(&mut self) {
+        let connection = &self.connection;
+        if connection.behind.waits() && self.reading_on.is_none() && connection.outbox.is_low() {
+            let read = behind::read_on(Rc::clone(&self.shard), Rc::clone(connection));
+            self.reading_on = Some(Box::pin(read));
+        }
+    }
+
     async fn handle(&mut self, happening: Happening) -> Result<(), End> {
         match happening {
-            Happening::Frame(frame) => {
+            Happening::Exchanged(Exchanged::Read(frame)) => {
                 self.frame(frame).await?;
                 // A peer that is never silent is looked at too.
                 self.due()
             }
+            Happening::Exchanged(Exchanged::Written(written)) => {
+                written.map_err(|error| failed(&error))?;
+                self.write().await
+            }
             Happening::Answered => Ok(()),
+            Happening::ReadOn => {
+                self.reading_on = None;
+                Ok(())
+            }
             Happening::Waiting => {
                 self.write().await?;
                 if self.under_way.len() < UNDER_WAY
@@ -172,7 +190,13 @@ impl Socket {
             Happening::Closing => {
                 // What was said before goes out before.
                 let rest = async {
-                    while self.write().await.is_ok() && self.connection.outbox.bytes() > 0 {}
+                    while self.write().await.is_ok() {
+                        if self.timer.is_pressed() {
+                            exchange(&mut self.stream, true, false).await;
+                        } else if self.connection.outbox.bytes() == 0 {
+                            break;
+                        }
+                    }
                 };
                 drop(timeout(CLOSE_TIMEOUT, rest).await);
                 Err(told(&self.connection))
@@ -272,46 +296,30 @@ impl Socket {
     /// Writes some of what waits, in as few frames as it fits into. The rest has another turn.
     async fn write(&mut self) -> Result<(), End> {
         let text = self.connection.encoding == Encoding::Json;
-        let (stream, connection) = (&mut self.stream, &self.connection);
-        let outbox = &connection.outbox;
-        let write = async {
-            for _ in 0..FRAMES {
-                let Some(frame) = outbox.frame(text) else {
-                    break;
-                };
-                stream.feed(message(text, frame)).await?;
+        match write(&mut self.stream, &self.connection.outbox, text).await {
+            Poll::Ready(Ok(())) => {
+                self.timer.relieved();
+                self.connection.outbox.remind();
+                Ok(())
             }
-            stream.flush().await
-        };
-        // Whoever is shown the door while taking nothing goes without hearing the rest.
-        let late = async {
-            connection.closed().await;
-            tokio::time::sleep(CLOSE_TIMEOUT).await;
-        };
-        tokio::select! {
-            biased;
-            written = timeout(WRITE_TIMEOUT, write) => match written {
-                Ok(Ok(())) if outbox.has_overflowed() => Err(Close::Slow.into()),
-                Ok(Ok(())) => {
-                    outbox.remind();
-                    Ok(())
-                }
-                Ok(Err(error)) => Err(failed(&error)),
-                Err(_) => Err(Close::Slow.into()),
-            },
-            () = outbox.overflow() => Err(Close::Slow.into()),
-            () = late => Err(told(connection)),
+            Poll::Ready(Err(error)) => Err(failed(&error)),
+            Poll::Pending => {
+                self.timer.pressed(self.stream.get_ref().taken());
+                Ok(())
+            }
         }
     }
 
     fn due(&mut self) -> Result<(), End> {
-        match self.timer.what_is_due() {
+        match self.timer.what_is_due(self.stream.get_ref().taken()) {
+            Some(Due::Stalled) => Err(Close::Slow.into()),
             Some(Due::Connect) => Err(Close::Stale.into()),
             Some(Due::Pong) => Err(Close::NoPong.into()),
             Some(Due::Ping) => {
-                self.connection
-                    .outbox
-                    .put(self.connection.encoding.ping(), false);
+                if !self.timer.is_pressed() {
+                    let ping = self.connection.encoding.ping();
+                    self.connection.outbox.put(ping, Worth::Owed);
+                }
                 self.expire()
             }
             None => Ok(()),
@@ -370,56 +378,10 @@ impl Socket {
     }
 }
 
-/// The end that somebody has asked for.
-fn told(connection: &Connection) -> End {
-    let (code, reason) = connection.closing().unwrap_or((3000, String::new()));
-    End::Close(code, reason)
-}
-
-/// A frame as a WebSocket message.
-fn message(text: bool, frame: Bytes) -> Message {
-    if !text {
-        return Message::Binary(frame);
-    }
-    match Utf8Bytes::try_from(frame) {
-        Ok(text) => Message::Text(text),
-        // All we say is JSON; this would be a bug, and must not end the socket.
-        Err(error) => {
-            tracing::error!(%error, "a frame is not UTF-8");
-            Message::Text(Utf8Bytes::from_static("{}"))
-        }
-    }
-}
-
-/// A close frame holds 123 bytes of reason.
-fn close_reason(error: &DecodeError) -> String {
-    format!("bad request: {error}")
-        .chars()
-        .filter(char::is_ascii)
-        .take(120)
-        .collect()
-}
-
-/// The end of whoever broke a rule of frames.
-fn broken(breach: &Breach) -> End {
-    let code = match breach {
-        Breach::Controls => Close::TooManyRequests.number(),
-        // Against a policy.
-        Breach::Fragments | Breach::Slow => 1008,
-    };
-    End::Close(code, breach.to_string())
-}
-
-/// What an error of the socket means for it.
-fn failed(error: &Error) -> End {
-    match error {
-        Error::Capacity(_) => End::Close(1009, "message too large".to_owned()),
-        Error::Utf8(_) => End::Close(1007, "text is not UTF-8".to_owned()),
-        Error::Protocol(_) => End::Close(1002, "protocol error".to_owned()),
-        Error::Io(error) => error
-            .get_ref()
-            .and_then(|inner| inner.downcast_ref::<Breach>())
-            .map_or(End::Gone, broken),
-        _ => End::Gone,
+/// Waits for something that may not be under way.
+async fn finished(future: &mut Option<LocalBoxFuture<'static, ()>>) {
+    match future {
+        Some(future) => future.await,
+        None => std::future::pending().await,
     }
 }

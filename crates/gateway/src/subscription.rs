@@ -23,6 +23,7 @@ use crate::connection::Connection;
 use crate::delivery::{Delivery, publication};
 use crate::hub::Entry;
 use crate::inlet::Wanted;
+use crate::outbox::{Put, Worth};
 use crate::recover::{Missed, RECOVER_EVENTS};
 use crate::shard::Shard;
 
@@ -266,8 +267,7 @@ pub(crate) fn start(
     let at = read.as_ref().map(|(position, _)| *position);
     let Some((position, later)) = shard.hub.start(&room, connection.number, at) else {
         end(shard, connection, &room);
-        let message = "something was missed while subscribing; try again";
-        return Err(Refusal::new(Code::Internal, message));
+        return Err(unavailable());
     };
     let expires_at = connection
         .subscriptions
@@ -293,11 +293,24 @@ pub(crate) fn start(
 }
 
 /// Puts what came while a subscription began behind its answer.
-pub(crate) fn push_later(connection: &Connection, later: &[Arc<Delivery>]) {
+pub(crate) fn push_later(shard: &Shard, connection: &Connection, later: &[Arc<Delivery>]) {
+    let mut fallen: Vec<&RoomId> = Vec::new();
     for delivery in later {
-        connection
-            .outbox
-            .put(delivery.bytes(connection.encoding), false);
+        if fallen.contains(&&delivery.room) {
+            continue;
+        }
+        let bytes = delivery.bytes(connection.encoding);
+        let worth = match delivery.position {
+            Some(_) => Worth::Event,
+            None => Worth::Owed,
+        };
+        if let (Put::Full, Some(at)) = (connection.outbox.put(bytes, worth), delivery.position) {
+            let before = Position::new(at.epoch, at.seq.saturating_sub(1));
+            shard
+                .hub
+                .fall_behind(&delivery.room, connection.number, before);
+            fallen.push(&delivery.room);
+        }
     }
 }
 
@@ -306,6 +319,9 @@ pub(crate) fn end(shard: &Rc<Shard>, connection: &Rc<Connection>, room: &RoomId)
     let Some(subscription) = connection.subscriptions.borrow_mut().remove(room) else {
         return false;
     };
+    if connection.behind.remove(room) {
+        connection.outbox.set_behind(false);
+    }
     if shard.hub.leave(room, connection.number) {
         shard.wish(Wanted::Leave(shard.index, room.clone()));
     }

@@ -38,6 +38,7 @@ pub fn gateway(settings: &Settings) -> Result<chinwag_gateway::Config, SecretErr
         ping_interval: keys.milliseconds("gateway.ping_interval_ms"),
         pong_timeout: keys.milliseconds("gateway.pong_timeout_ms"),
         message_limit: keys.integer("gateway.message_limit_bytes"),
+        stalled: keys.seconds("gateway.stalled_seconds"),
         outbox_limit: keys.integer("gateway.outbox_limit_bytes"),
         subscriptions_per_connection: keys.integer("gateway.subscriptions_per_connection"),
         rooms_on_connect: keys.integer("gateway.rooms_on_connect"),

@@ -34,7 +34,7 @@ pub(crate) async fn handle(asked: Asked, request: ConnectRequest) -> Result<(), 
     match begin(&asked, &caller, &request.subs).await {
         Ok((result, later)) => {
             asked.answer(Ok(Outcome::Connect(result)));
-            subscription::push_later(&asked.connection, &later);
+            subscription::push_later(&asked.shard, &asked.connection, &later);
             asked.connection.has_come();
             Ok(())
         }

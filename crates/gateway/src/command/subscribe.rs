@@ -14,7 +14,7 @@ pub(crate) async fn subscribe(asked: Asked, request: SubscribeRequest) {
     match subscribed(&asked, request).await {
         Ok(Started { result, later }) => {
             asked.answer(Ok(Outcome::Subscribe(result)));
-            subscription::push_later(&asked.connection, &later);
+            subscription::push_later(&asked.shard, &asked.connection, &later);
         }
         Err(refusal) => asked.answer(Err(refusal)),
     }

@@ -208,6 +208,15 @@ impl Room {
                     }
                 }
             }
+            Read::Skipped(position) => {
+                let before = tail.position();
+                *tail = Tail::new(position);
+                if position.epoch > before.epoch {
+                    let before = Position::new(position.epoch, before.seq);
+                    handed.push(ShardEvent::Epoch(id.clone(), before));
+                }
+                handed.push(ShardEvent::Skipped(id.clone(), position));
+            }
             Read::Rewound(position) => {
                 *tail = Tail::new(position);
                 handed.push(ShardEvent::Broken(id.clone(), position));

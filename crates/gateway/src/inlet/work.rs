@@ -45,8 +45,10 @@ pub(crate) enum Read {
         /// The events.
         deliveries: Vec<Arc<Delivery>>,
     },
-    /// The position is no longer true, or too much was missed. The room stands here now.
+    /// The position is no longer true. The room stands here now.
     Rewound(Position),
+    /// Too much was missed to hand it out. The room stands here now.
+    Skipped(Position),
     /// Redis or the archive did not answer.
     Failed,
 }
@@ -191,8 +193,7 @@ async fn read(backend: &Backend, room: &RoomId, from: Position) -> Read {
         Ok(Missed::Events(top, events)) => {
             let behind = events.last().map_or(from.seq, |event| event.seq);
             if behind < top.position.seq {
-                // Too much to hand out; readers must page.
-                return Read::Rewound(top.position);
+                return Read::Skipped(top.position);
             }
             let heard = Instant::now();
             let deliveries = events

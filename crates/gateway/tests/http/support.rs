@@ -93,6 +93,7 @@ pub fn config() -> Config {
         ping_interval: Duration::from_secs(25),
         pong_timeout: Duration::from_secs(10),
         message_limit: 65_536,
+        stalled: Duration::from_secs(30),
         outbox_limit: 262_144,
         subscriptions_per_connection: 100,
         rooms_on_connect: 100,
