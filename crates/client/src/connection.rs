@@ -334,5 +334,11 @@ impl Connection {
 }
 
 pub(crate) fn unexpected(outcome: &Outcome) -> Error {
-    Error::Malformed(format!("unexpected result: {outcome:?}"))
+    let mut said = format!("{outcome:?}");
+    let end = said
+        .char_indices()
+        .nth(200)
+        .map_or(said.len(), |(at, _)| at);
+    said.truncate(end);
+    Error::Malformed(format!("unexpected result: {said}"))
 }

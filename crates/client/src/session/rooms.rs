@@ -261,7 +261,10 @@ impl Session {
     /// The server ended a subscription.
     pub(super) fn unsubscribed(&mut self, name: &str, push: push::Unsubscribe) {
         match self.rooms.get_mut(name) {
-            Some(room) if room.by == By::Client && push.code >= ASK_AGAIN => {
+            // The end of an earlier subscription: the answer to the next is still to come.
+            Some(room) if push.code >= ASK_AGAIN && matches!(room.stage, Stage::Asked(_)) => {}
+            // Also a room that the server began: it may have been asked for since.
+            Some(room) if push.code >= ASK_AGAIN => {
                 room.lost(push.code == STATE_INVALIDATED);
             }
             Some(_) => self.remove(&name.into(), push.code, push.reason),

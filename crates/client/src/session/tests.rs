@@ -1,5 +1,9 @@
 //! Conversations with a server that is played by the test.
 
+mod rubbish;
+mod server;
+mod simulation;
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
