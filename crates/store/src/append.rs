@@ -122,18 +122,24 @@ impl Store {
     /// installed; `Full` if memory or disk is; nothing was written then. After `Unavailable` the
     /// batch may have been written: send it again under the same ids.
     pub async fn append(&self, partition: Partition, drafts: &[Draft]) -> Result<Vec<Appended>> {
-        match self.append_once(partition, drafts).await {
-            // Our idea of the server's clock was wrong, or its dedupe bucket has just changed.
-            Err(Error::Refused { problem, .. }) if problem.contains("CLOCK") => {
-                self.time().await?;
-                self.append_once(partition, drafts).await
-            }
+        match self.append_at(self.clock.now(), partition, drafts).await {
+            // Our idea of the server's clock was wrong, or its dedupe bucket has just changed. It
+            // says its time: servers of several have clocks of their own.
+            Err(Error::Refused { problem, command }) => match clock_of(&problem) {
+                Some(time) => self.append_at(time, partition, drafts).await,
+                None => Err(Error::Refused { problem, command }),
+            },
             answer => answer,
         }
     }
 
-    async fn append_once(&self, partition: Partition, drafts: &[Draft]) -> Result<Vec<Appended>> {
-        let bucket = self.clock.now() / 1000 / DEDUPE_BUCKET_SECONDS;
+    async fn append_at(
+        &self,
+        time: u64,
+        partition: Partition,
+        drafts: &[Draft],
+    ) -> Result<Vec<Appended>> {
+        let bucket = time / 1000 / DEDUPE_BUCKET_SECONDS;
         let mut call = Call::new("append")
             .key(self.keys.epoch(partition))
             .key(self.keys.log(partition))
@@ -248,6 +254,13 @@ impl Store {
             }),
         }
     }
+}
+
+/// The time in a refusal because of it, in milliseconds since 1970.
+fn clock_of(problem: &str) -> Option<u64> {
+    let (_, time) = problem.split_once("CLOCK")?;
+    let digits = time.chars().filter(char::is_ascii_digit);
+    digits.collect::<String>().parse().ok()
 }
 
 fn appended(fields: &mut Fields) -> Result<Appended> {

@@ -10,16 +10,19 @@ use bytes::Bytes;
 use chinwag_protocol::id::{Incarnation, RoomId, UserId};
 use chinwag_protocol::position::Position;
 use redis::aio::MultiplexedConnection;
-use redis::{PushInfo, PushKind, Value};
+use redis::{ProtocolVersion, PushInfo, PushKind, Value};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use crate::error::{Error, Result};
 use crate::keys::{CONTROL, Keys, WAKE};
 use crate::mark;
+use crate::node;
 use crate::partition::Partition;
+use crate::placement::Placement;
 use crate::presence::Occupant;
 use crate::record;
+use crate::route::Aim;
 use crate::store::Store;
 
 /// Something said in a room that is not kept.
@@ -179,12 +182,13 @@ impl Store {
             }
             Ok(())
         };
-        let client = self.config.client_speaking_resp3()?;
+        let placement = self.link.placement();
+        let map = placement.known().await?;
+        let aim = Aim::home();
+        let address = map.owner(aim).ok_or_else(|| Placement::nobody(aim))?;
+        let client = placement.topology.client(address, ProtocolVersion::RESP3)?;
         let config = self.config.connection().set_push_sender(push);
-        let connection = client
-            .get_multiplexed_async_connection_with_config(&config)
-            .await
-            .map_err(|error| Error::of("listen", &error))?;
+        let connection = node::open(&client, &config, placement.must_verify()).await?;
         Ok(Listener {
             connection,
             keys: Arc::clone(&self.keys),

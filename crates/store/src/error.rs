@@ -63,10 +63,11 @@ impl Error {
                 };
             }
             Some("FENCED" | "STALEEPOCH") => return Error::Fenced(problem),
-            Some("OOM" | "MISCONF" | "NOREPLICAS") => return Error::Full(problem),
-            Some("LOADING" | "READONLY" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN" | "BUSY") => {
-                return Error::Unavailable(problem);
-            }
+            Some("OOM" | "MISCONF") => return Error::Full(problem),
+            Some(
+                "LOADING" | "READONLY" | "MASTERDOWN" | "NOREPLICAS" | "CLUSTERDOWN" | "MOVED"
+                | "ASK" | "TRYAGAIN" | "BUSY" | "UNBLOCKED",
+            ) => return Error::Unavailable(problem),
             _ => {}
         }
         if error.is_io_error() || error.is_timeout() || error.is_connection_dropped() {

@@ -11,7 +11,15 @@
 //! archived, a room's ring is its recent tail, a publication is a hint.
 
 mod connect;
+mod deployment;
+mod discover;
 mod function;
+mod node;
+mod placement;
+mod reader;
+mod route;
+mod router;
+mod topology;
 mod value;
 
 pub mod append;

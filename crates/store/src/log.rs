@@ -1,20 +1,14 @@
 //! Reading the partitions' logs.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
-
 use bytes::Bytes;
 use chinwag_protocol::event::Event;
 use chinwag_protocol::id::RoomId;
 use redis::Value;
 
-use crate::connect::Link;
 use crate::error::{Error, Result};
-use crate::keys::Keys;
 use crate::partition::Partition;
+pub use crate::reader::Reader;
 use crate::record;
-use crate::store::Store;
 use crate::value::{self, Fields};
 
 /// The place of an entry in a partition's log: epoch and number.
@@ -80,132 +74,21 @@ pub struct Batch {
     pub entries: Vec<Entry>,
 }
 
-/// A connection of its own on which a worker waits for entries: a blocking read would stop all
-/// other commands on a shared one.
-pub struct Reader {
-    link: Link,
-    keys: Arc<Keys>,
-    count: usize,
-    wait: Duration,
-    /// Epochs as read on the connection of this generation.
-    epochs: BTreeMap<Partition, u64>,
-    generation: u64,
-}
-
-impl Store {
-    /// A reader that gives at most `count` entries a partition at a time and waits at most `wait`.
-    ///
-    /// # Errors
-    /// `Unavailable` if the address is not valid.
-    pub fn reader(&self, count: usize, wait: Duration) -> Result<Reader> {
-        let slack = self.config.response_timeout;
-        let config = self
-            .config
-            .connection()
-            .set_response_timeout(Some(wait + slack));
-        let link = Link::new(self.config.client()?, config, "reader");
-        Ok(Reader {
-            link,
-            keys: Arc::clone(&self.keys),
-            count,
-            wait,
-            epochs: BTreeMap::new(),
-            generation: 0,
-        })
-    }
-}
-
-impl Reader {
-    /// The next entries of logs, each after its place. May be empty even before the wait is over.
-    ///
-    /// # Errors
-    /// As every read.
-    pub async fn read(&mut self, places: &[(Partition, LogId)]) -> Result<Vec<Batch>> {
-        let unknown: Vec<Partition> = places
-            .iter()
-            .map(|(partition, _)| *partition)
-            .filter(|partition| !self.epochs.contains_key(partition))
-            .collect();
-        let mut pipeline = redis::pipe();
-        for partition in &unknown {
-            let key = self.keys.epoch(*partition);
-            pipeline.cmd("HGET").arg(key).arg("epoch");
-        }
-        pipeline.add_command(self.command(places));
-        let (answers, generation) = self.link.pipeline_on("xread", &pipeline).await?;
-        if generation != self.generation {
-            // Another connection may be to another server.
-            self.epochs.clear();
-            self.generation = generation;
-        }
-        let mut answers = answers.into_iter();
-        for (partition, answer) in unknown.iter().zip(&mut answers) {
-            let epoch = value::optional(answer)
-                .map(|answer| value::number("epoch", &answer))
-                .transpose()?;
-            self.epochs.insert(*partition, epoch.unwrap_or(0));
-        }
-        self.batches(places, answers.next().unwrap_or_default())
-    }
-
-    fn command(&self, places: &[(Partition, LogId)]) -> redis::Cmd {
-        let mut command = redis::cmd("XREAD");
-        command.arg("COUNT").arg(self.count);
-        command
-            .arg("BLOCK")
-            .arg(u64::try_from(self.wait.as_millis()).unwrap_or(1000));
-        command.arg("STREAMS");
-        for (partition, _) in places {
-            command.arg(self.keys.log(*partition));
-        }
-        for (_, id) in places {
-            command.arg(id.to_string());
-        }
-        command
-    }
-
-    fn batches(&mut self, places: &[(Partition, LogId)], answer: Value) -> Result<Vec<Batch>> {
-        let mut fields = Fields::of("xread", answer)?;
-        let mut batches = Vec::new();
-        while !fields.is_empty() {
-            // RESP2 pairs key and entries in arrays; RESP3's map is flattened by `Fields`.
-            let (key, answer) = match fields.value()? {
-                pair @ Value::Array(_) => {
-                    let mut pair = Fields::of("xread", pair)?;
-                    (pair.text()?, pair.value()?)
-                }
-                key => (value::text("xread", key)?, fields.value()?),
-            };
-            let place = places
-                .iter()
-                .find(|(partition, _)| self.keys.log(*partition) == key);
-            let Some((partition, _)) = place else {
-                continue;
-            };
-            let Some(epoch) = self.epochs.get(partition).copied() else {
-                continue;
-            };
-            let mut entries = entries(answer)?;
-            if entries.iter().any(|entry| entry.id.epoch > epoch) {
-                // Installed since it was read: the next read asks again.
-                self.epochs.remove(partition);
-                entries.retain(|entry| entry.id.epoch <= epoch);
+/// The streams in an answer to `XREAD`, each with its entries.
+pub(crate) fn streams(answer: Value) -> Result<Vec<(String, Value)>> {
+    let mut fields = Fields::of("xread", answer)?;
+    let mut streams = Vec::new();
+    while !fields.is_empty() {
+        // RESP2 pairs key and entries in arrays; RESP3's map is flattened by `Fields`.
+        streams.push(match fields.value()? {
+            pair @ Value::Array(_) => {
+                let mut pair = Fields::of("xread", pair)?;
+                (pair.text()?, pair.value()?)
             }
-            if !entries.is_empty() {
-                batches.push(Batch {
-                    partition: *partition,
-                    epoch,
-                    entries,
-                });
-            }
-        }
-        Ok(batches)
+            key => (value::text("xread", key)?, fields.value()?),
+        });
     }
-
-    /// Asks for a partition's epoch anew at the next read.
-    pub fn forget(&mut self, partition: Partition) {
-        self.epochs.remove(&partition);
-    }
+    Ok(streams)
 }
 
 pub(crate) fn entries(answer: Value) -> Result<Vec<Entry>> {

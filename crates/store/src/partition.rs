@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 pub struct Partition(pub u16);
 
 /// The slots of a Redis Cluster (its specification, "Key distribution model").
-const SLOTS: u32 = 16_384;
+pub(crate) const SLOTS: u16 = 16_384;
 
 /// Finds for each of `count` partitions the smallest number whose text hashes into the
 /// partition's share of the slots. Numbers 0, 1, 2, ... themselves fall unevenly: of 128 over 6
@@ -20,7 +20,7 @@ pub fn tags(count: u16) -> Vec<String> {
     let mut candidate = 0u32;
     while found.len() < count as usize {
         let text = candidate.to_string();
-        let share = u32::from(slot(text.as_bytes())) * count / SLOTS;
+        let share = u32::from(slot(text.as_bytes())) * count / u32::from(SLOTS);
         found.entry(share).or_insert(text);
         candidate += 1;
     }
@@ -28,7 +28,7 @@ pub fn tags(count: u16) -> Vec<String> {
 }
 
 /// The slot of a hash tag: CRC16 (XMODEM) modulo 16384, per the Redis Cluster specification.
-fn slot(tag: &[u8]) -> u16 {
+pub(crate) fn slot(tag: &[u8]) -> u16 {
     let crc = tag.iter().fold(0u16, |crc, byte| {
         (0..8).fold(crc ^ (u16::from(*byte) << 8), |crc, _| {
             if crc & 0x8000 == 0 {
@@ -38,7 +38,7 @@ fn slot(tag: &[u8]) -> u16 {
             }
         })
     });
-    crc % 16_384
+    crc % SLOTS
 }
 
 /// The partition of a name among `count`: FNV-1a, then the finalizer of MurmurHash3, whose high
@@ -74,7 +74,7 @@ mod tests {
         for nodes in [2u32, 3, 4, 6, 8] {
             let mut load = vec![0u32; nodes as usize];
             for tag in &tags {
-                load[(u32::from(slot(tag.as_bytes())) * nodes / SLOTS) as usize] += 1;
+                load[(u32::from(slot(tag.as_bytes())) * nodes / u32::from(SLOTS)) as usize] += 1;
             }
             let (least, most) = (load.iter().min().unwrap(), load.iter().max().unwrap());
             assert!(most - least <= 1, "{nodes} nodes: {load:?}");

@@ -5,21 +5,20 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::check;
-use crate::connect::{Config, Link};
-use crate::error::{Error, Result};
-use crate::keys::{DEPLOYMENT, Keys};
-use crate::value::{self, Fields};
+use crate::connect::Config;
+use crate::deployment;
+use crate::error::Result;
+use crate::keys::Keys;
+use crate::router::Router;
+use crate::value::Fields;
 
 /// How long a client message id is remembered at least, in seconds; twice this at most.
 pub(crate) const DEDUPE_BUCKET_SECONDS: u64 = 12 * 3600;
 
-/// Version of the layout of keys. Another one refuses to start.
-const LAYOUT: &str = "1";
-
-/// Redis, as chinwag sees it. Clones share one pipelined connection.
+/// Redis, as chinwag sees it. Clones share one pipelined connection to each server.
 #[derive(Clone)]
 pub struct Store {
-    pub(crate) link: Link,
+    pub(crate) link: Router,
     pub(crate) keys: Arc<Keys>,
     pub(crate) config: Arc<Config>,
     pub(crate) clock: Arc<Clock>,
@@ -61,10 +60,10 @@ impl Store {
     /// `Unavailable` if Redis cannot be reached or is loading; `Refused` with what to do if it is
     /// not fit or holds another deployment.
     pub async fn connect(config: Config) -> Result<Self> {
-        let link = Link::new(config.client()?, config.connection(), "commands");
+        let link = Router::new(&config)?;
         check::fit(&link).await?;
-        let partitions = deployment(&link, config.partitions).await?;
-        link.load_if_missing().await?;
+        let partitions = deployment::settle(&link, config.partitions).await?;
+        link.load().await?;
         let keys = Arc::new(Keys::new(partitions));
         let store = Self {
             link,
@@ -76,15 +75,15 @@ impl Store {
         Ok(store)
     }
 
-    /// The same store through a connection of its own, driven by the calling runtime. A gateway
-    /// thread has one, so that its commands need no other thread.
+    /// The same store through connections of its own, driven by the calling runtime. A gateway
+    /// thread has them, so that its commands need no other thread. Which server is the primary of
+    /// what is known to all handles as soon as one has learnt it.
     ///
     /// # Errors
-    /// `Unavailable` if the address is not valid.
+    /// None now; that is for callers to know when there are.
     pub fn another(&self) -> Result<Self> {
-        let link = Link::new(self.config.client()?, self.config.connection(), "commands");
         Ok(Self {
-            link,
+            link: self.link.another(),
             ..self.clone()
         })
     }
@@ -102,11 +101,14 @@ impl Store {
         self.clock.now()
     }
 
-    /// Asks the server for its time, in milliseconds since 1970. Also the cheapest sign of life.
+    /// Asks the server for its time, in milliseconds since 1970. Also the cheapest sign of life:
+    /// every five seconds it also asks sentinels or the cluster whether they still mean the same
+    /// servers, so that a primary that was cut off from them is left although it answers.
     ///
     /// # Errors
     /// `Unavailable` if there is none.
     pub async fn time(&self) -> Result<u64> {
+        self.link.placement().check().await;
         let answer = self.link.query("time", &redis::cmd("TIME")).await?;
         let mut fields = Fields::of("time", answer)?;
         let time = fields.number()? * 1000 + fields.number()? / 1000;
@@ -121,44 +123,4 @@ impl Store {
     pub async fn server_usage(&self) -> Result<check::Usage> {
         check::usage(&self.link).await
     }
-}
-
-/// Fixes the count of partitions at first start; ever after, finds it and compares. That writes
-/// nothing, so that whoever empties a full server can start.
-async fn deployment(link: &Link, wanted: u16) -> Result<u16> {
-    let mut read = redis::cmd("HMGET");
-    read.arg(DEPLOYMENT).arg("partitions").arg("layout");
-    let mut stored = Fields::of("deployment", link.query("deployment", &read).await?)?;
-    let (mut partitions, mut layout) = (stored.value()?, stored.value()?);
-    if [&partitions, &layout].contains(&&redis::Value::Nil) {
-        let mut write = redis::pipe();
-        write.cmd("HSETNX").arg(DEPLOYMENT).arg("partitions");
-        write.arg(wanted);
-        write
-            .cmd("HSETNX")
-            .arg(DEPLOYMENT)
-            .arg("layout")
-            .arg(LAYOUT);
-        link.pipeline("deployment", &write).await?;
-        let mut stored = Fields::of("deployment", link.query("deployment", &read).await?)?;
-        (partitions, layout) = (stored.value()?, stored.value()?);
-    }
-    let partitions = value::number("deployment", &partitions)?;
-    let layout = value::text("deployment", layout)?;
-    let refused = |problem: String| Error::Refused {
-        command: "start",
-        problem,
-    };
-    if layout != LAYOUT {
-        return Err(refused(format!(
-            "this Redis holds a deployment of layout {layout}, this program writes {LAYOUT}"
-        )));
-    }
-    if partitions != u64::from(wanted) {
-        return Err(refused(format!(
-            "this Redis holds a deployment of {partitions} partitions, redis.partitions is {wanted}; \
-             the count is fixed at first start: set redis.partitions = {partitions}"
-        )));
-    }
-    Ok(wanted)
 }

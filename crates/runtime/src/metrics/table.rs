@@ -92,6 +92,7 @@ pub const METRICS: &[Metric] = &[
 
     metric(Redis, "chinwag_redis_command_seconds", Seconds, &["command"], "Round trip of a command to Redis"),
     metric(Redis, "chinwag_redis_reconnects_total", Counter, &["connection"], "Connections to Redis made anew after a loss"),
+    metric(Redis, "chinwag_redis_placements_total", Counter, &[], "Times that another Redis server took over what one had: failovers and moved slots"),
     metric(Redis, "chinwag_redis_errors_total", Counter, &["kind"], "Errors from Redis"),
     metric(Redis, "chinwag_redis_used_memory_bytes", Gauge, &[], "Memory that Redis uses"),
     metric(Redis, "chinwag_redis_maxmemory_bytes", Gauge, &[], "Memory that Redis may use, 0 without a limit"),
