@@ -171,7 +171,7 @@ impl Inlet {
         self.rooms.retain(|_, room| room.is_wanted());
         let rooms: Vec<RoomId> = self.rooms.keys().cloned().collect();
         for some in rooms.chunks(512) {
-            ear.join(some).await?;
+            ear.rejoin(some).await?;
         }
         self.work.listen_through(ear);
         self.reopen_all();
@@ -221,6 +221,7 @@ impl Inlet {
             Heard::Notice(notice) => self.hand_all(&ShardEvent::Notice(Arc::new(notice))).await,
             Heard::Order(order) => self.hand_all(&ShardEvent::Order(Arc::new(order))).await,
             Heard::Archived(rooms) => self.hand_all(&ShardEvent::Archived(Arc::new(rooms))).await,
+            Heard::Torn => self.work.mend(),
             Heard::Wake(_) => {}
         }
     }

@@ -40,7 +40,10 @@ async fn listen_once(store: &Store, hints: &mpsc::Sender<Partition>) -> Result<(
                 Some(Heard::Wake(partition)) => drop(hints.try_send(partition)),
                 Some(_) => {}
             },
-            _ = ping.tick() => ear.ping().await?,
+            _ = ping.tick() => {
+                ear.ping().await?;
+                drop(ear.mend().await);
+            }
         }
     }
 }

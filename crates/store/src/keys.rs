@@ -31,8 +31,6 @@ pub(crate) const GATEWAYS: &str = "gateways";
 pub(crate) const OPEN_ROOMS: &str = "open_rooms";
 /// Channel of orders to all gateways.
 pub(crate) const CONTROL: &str = "control";
-/// Channel that tells presence workers to look at a list.
-pub(crate) const WAKE: &str = "wake:presence";
 
 impl Keys {
     /// Keys for `partitions` partitions.
@@ -165,9 +163,14 @@ impl Keys {
         format!("presence:{{{}}}", self.tag(partition))
     }
 
-    /// The partition whose presence list this is.
-    pub(crate) fn partition_of_presence(&self, key: &str) -> Option<Partition> {
-        let tag = key.strip_prefix("presence:{")?.strip_suffix('}')?;
+    /// The pub/sub channel that tells presence workers to look at a partition's list.
+    pub(crate) fn wake(&self, partition: Partition) -> String {
+        format!("wake:{{{}}}", self.tag(partition))
+    }
+
+    /// The partition whose presence list is to be looked at by what is said on this channel.
+    pub(crate) fn partition_of_wake(&self, channel: &str) -> Option<Partition> {
+        let tag = channel.strip_prefix("wake:{")?.strip_suffix('}')?;
         let at = self.tags.iter().position(|known| known == tag)?;
         u16::try_from(at).ok().map(Partition)
     }

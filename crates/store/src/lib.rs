@@ -14,6 +14,8 @@ mod connect;
 mod deployment;
 mod discover;
 mod function;
+mod line;
+mod listener;
 mod node;
 mod placement;
 mod reader;

@@ -177,42 +177,45 @@ impl Node {
     /// that is the primary no longer: the address may lead to another one by now.
     async fn failed(&self, name: &'static str, error: &RedisError, generation: u64) -> Failure {
         let broken = error.is_io_error() || error.is_timeout() || error.is_connection_dropped();
-        let hint = if broken { Hint::Look } else { self.hint(error) };
         if broken || error.code() == Some("READONLY") {
             self.forget(generation).await;
         }
+        let failure = Self::judged(&self.shared.address, name, error);
+        let hint = if broken { Hint::Look } else { failure.hint };
+        Failure { hint, ..failure }
+    }
+
+    /// What a server's error says.
+    pub(crate) fn judged(address: &Address, name: &'static str, error: &RedisError) -> Failure {
         Failure {
             error: Error::of(name, error),
-            hint,
+            hint: hint(address, error),
         }
     }
+}
 
-    fn hint(&self, error: &RedisError) -> Hint {
-        let detail = error.detail().unwrap_or_default();
-        match error.code() {
-            Some("MOVED") => self
-                .elsewhere(detail)
-                .map_or(Hint::Look, |(slot, address)| Hint::Moved(slot, address)),
-            Some("ASK") => self
-                .elsewhere(detail)
-                .map_or(Hint::Look, |(_, address)| Hint::Ask(address)),
-            Some("READONLY" | "CLUSTERDOWN" | "MASTERDOWN" | "NOREPLICAS" | "UNBLOCKED") => {
-                Hint::Look
-            }
-            _ => Hint::Keep,
+fn hint(asked: &Address, error: &RedisError) -> Hint {
+    let detail = error.detail().unwrap_or_default();
+    let elsewhere = || elsewhere(asked, detail);
+    match error.code() {
+        Some("MOVED") => {
+            elsewhere().map_or(Hint::Look, |(slot, address)| Hint::Moved(slot, address))
         }
+        Some("ASK") => elsewhere().map_or(Hint::Look, |(_, address)| Hint::Ask(address)),
+        Some("READONLY" | "CLUSTERDOWN" | "MASTERDOWN" | "NOREPLICAS" | "UNBLOCKED") => Hint::Look,
+        _ => Hint::Keep,
     }
+}
 
-    /// Reads `slot host:port`. No host means this server's.
-    fn elsewhere(&self, detail: &str) -> Option<(u16, Address)> {
-        let (slot, address) = detail.split_once(' ')?;
-        let (host, port) = address.rsplit_once(':')?;
-        let host = match (host, &self.shared.address) {
-            ("", Address::Tcp(host, _)) => host.clone(),
-            _ => host.to_owned(),
-        };
-        Some((slot.parse().ok()?, Address::Tcp(host, port.parse().ok()?)))
-    }
+/// Reads `slot host:port`. No host means that of the server that was asked.
+fn elsewhere(asked: &Address, detail: &str) -> Option<(u16, Address)> {
+    let (slot, address) = detail.split_once(' ')?;
+    let (host, port) = address.rsplit_once(':')?;
+    let host = match (host, asked) {
+        ("", Address::Tcp(host, _)) => host.clone(),
+        _ => host.to_owned(),
+    };
+    Some((slot.parse().ok()?, Address::Tcp(host, port.parse().ok()?)))
 }
 
 fn unconnected(error: Error) -> Failure {
@@ -279,11 +282,12 @@ mod tests {
 
     #[test]
     fn redirections_name_a_slot_and_a_server() {
-        let node = node("127.0.0.1:7000".parse().unwrap(), Duration::from_secs(1));
         let tcp = |host: &str, port| Address::Tcp(host.to_owned(), port);
-        assert_eq!(node.elsewhere("12 h:1"), Some((12, tcp("h", 1))));
-        assert_eq!(node.elsewhere("12 ::1:9"), Some((12, tcp("::1", 9))));
-        assert_eq!(node.elsewhere("12 :9"), Some((12, tcp("127.0.0.1", 9))));
-        assert_eq!(node.elsewhere("nonsense"), None);
+        let asked = tcp("127.0.0.1", 7000);
+        let elsewhere = |detail| elsewhere(&asked, detail);
+        assert_eq!(elsewhere("12 h:1"), Some((12, tcp("h", 1))));
+        assert_eq!(elsewhere("12 ::1:9"), Some((12, tcp("::1", 9))));
+        assert_eq!(elsewhere("12 :9"), Some((12, tcp("127.0.0.1", 9))));
+        assert_eq!(elsewhere("nonsense"), None);
     }
 }

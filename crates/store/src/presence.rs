@@ -251,7 +251,7 @@ impl Store {
         if announce {
             let signal = Signal::Join(occupant.clone()).encode();
             pipeline
-                .cmd("PUBLISH")
+                .cmd("SPUBLISH")
                 .arg(self.keys.channel(room))
                 .arg(signal);
         }
@@ -279,7 +279,7 @@ impl Store {
         if announce {
             let signal = Signal::Leave(occupant.clone()).encode();
             pipeline
-                .cmd("PUBLISH")
+                .cmd("SPUBLISH")
                 .arg(self.keys.channel(room))
                 .arg(signal);
         }

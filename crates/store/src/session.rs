@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::connect::Call;
 use crate::error::{Error, Result};
-use crate::keys::WAKE;
 use crate::record;
 use crate::store::Store;
 use crate::value::{self, Fields};
@@ -32,14 +31,14 @@ impl Store {
             .key(self.keys.sessions(user))
             .key(self.keys.held(partition, incarnation))
             .key(self.keys.presence(partition))
+            .key(self.keys.wake(partition))
             .arg(user.as_str())
             .arg(client.as_str())
             .arg(record::encode(&StoredSession(
                 1,
                 incarnation.clone(),
                 self.now(),
-            )))
-            .arg(WAKE);
+            )));
         self.link.call(&call).await.map(drop)
     }
 
@@ -59,10 +58,10 @@ impl Store {
             .key(self.keys.sessions(user))
             .key(self.keys.held(partition, incarnation))
             .key(self.keys.presence(partition))
+            .key(self.keys.wake(partition))
             .arg(user.as_str())
             .arg(client.as_str())
-            .number(u64::from(last_here))
-            .arg(WAKE);
+            .number(u64::from(last_here));
         self.link.call(&call).await.map(drop)
     }
 

@@ -1,15 +1,20 @@
 //! The handle through which everything in Redis is reached.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use chinwag_protocol::id::RoomId;
 
 use crate::check;
 use crate::connect::Config;
 use crate::deployment;
 use crate::error::Result;
 use crate::keys::Keys;
+use crate::route::Aim;
 use crate::router::Router;
+use crate::topology::Address;
 use crate::value::Fields;
 
 /// How long a client message id is remembered at least, in seconds; twice this at most.
@@ -92,6 +97,20 @@ impl Store {
     #[must_use]
     pub fn keys(&self) -> &Keys {
         &self.keys
+    }
+
+    /// Rooms in groups of at most `most`, each of one server's: what fails for one of a group fails
+    /// for all, and for nobody else.
+    #[must_use]
+    pub fn together(&self, rooms: &[RoomId], most: usize) -> Vec<Vec<RoomId>> {
+        let map = self.link.placement().map();
+        let mut groups: BTreeMap<Option<&Address>, Vec<RoomId>> = BTreeMap::new();
+        for room in rooms {
+            let aim = Aim::at(self.keys.channel(room).as_bytes());
+            groups.entry(map.owner(aim)).or_default().push(room.clone());
+        }
+        let groups = groups.values().flat_map(|rooms| rooms.chunks(most.max(1)));
+        groups.map(<[RoomId]>::to_vec).collect()
     }
 
     /// The server's clock as far as known here, in milliseconds since 1970. Good for showing and

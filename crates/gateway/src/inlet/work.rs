@@ -1,7 +1,9 @@
 //! What the inlet has others do, so that it never waits for Redis: opening rooms, reading what
 //! was missed, sweeping the silent ones. Each ends with a [`Done`].
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use chinwag_protocol::id::RoomId;
@@ -62,6 +64,8 @@ pub(crate) struct Work {
     /// Grows with each connection.
     generation: u64,
     repairs: Arc<Semaphore>,
+    /// Whether what was lost with a connection is being listened to again.
+    mending: Arc<AtomicBool>,
 }
 
 impl Work {
@@ -74,6 +78,7 @@ impl Work {
             ear: None,
             generation: 0,
             repairs,
+            mending: Arc::default(),
         }
     }
 
@@ -82,6 +87,30 @@ impl Work {
     pub(crate) fn listen_through(&mut self, ear: Ear) {
         self.ear = Some(ear);
         self.generation += 1;
+        self.mending = Arc::default();
+    }
+
+    /// Listens again to what was lost with one of several connections, until all of it is heard.
+    pub(crate) fn mend(&self) {
+        let (context, finished) = (self.context.clone(), self.finished.clone());
+        let Some(mut ear) = self.ear.clone() else {
+            return;
+        };
+        let mending = Arc::clone(&self.mending);
+        if mending.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.context.spawn("mend", async move {
+            while !context.is_stopping() {
+                let (rooms, whole) = ear.mend().await;
+                drop(finished.send(Done::Behind(rooms)).await);
+                if whole {
+                    break;
+                }
+                tokio::time::sleep(FAILED_PAUSE).await;
+            }
+            mending.store(false, Ordering::Release);
+        });
     }
 
     /// Whether something was done through the present connection.
@@ -97,7 +126,7 @@ impl Work {
         };
         let generation = self.generation;
         self.context.spawn("open rooms", async move {
-            for some in rooms.chunks(CHUNK) {
+            for some in &backend.store.together(&rooms, CHUNK) {
                 let positions = match ear.join(some).await {
                     Ok(()) => opened(&backend, &mut ear, some).await,
                     Err(error) => {
@@ -143,8 +172,12 @@ impl Work {
                 drop(finished.send(Done::Deaf(generation)).await);
                 return;
             }
-            for some in silent.chunks(CHUNK) {
-                let behind = behind(&backend, some).await;
+            let (lost, _) = ear.mend().await;
+            drop(finished.send(Done::Behind(lost)).await);
+            let known: HashMap<RoomId, Position> = silent.into_iter().collect();
+            let rooms: Vec<RoomId> = known.keys().cloned().collect();
+            for some in &backend.store.together(&rooms, CHUNK) {
+                let behind = behind(&backend, some, &known).await;
                 if !behind.is_empty() {
                     drop(finished.send(Done::Behind(behind)).await);
                 }
@@ -210,14 +243,18 @@ async fn read(backend: &Backend, room: &RoomId, from: Position) -> Read {
     }
 }
 
-async fn behind(backend: &Backend, rooms: &[(RoomId, Position)]) -> Vec<RoomId> {
-    let ids: Vec<RoomId> = rooms.iter().map(|(room, _)| room.clone()).collect();
-    match backend.store.positions(&ids).await {
+/// Those of some rooms of which Redis has another position than is known here.
+async fn behind(
+    backend: &Backend,
+    rooms: &[RoomId],
+    known: &HashMap<RoomId, Position>,
+) -> Vec<RoomId> {
+    match backend.store.positions(rooms).await {
         Ok(positions) => rooms
             .iter()
             .zip(positions)
-            .filter(|((_, known), now)| now.is_some_and(|now| now != *known))
-            .map(|((room, _), _)| room.clone())
+            .filter(|(room, now)| now.is_some_and(|now| known.get(*room) != Some(&now)))
+            .map(|(room, _)| room.clone())
             .collect(),
         Err(error) => {
             tracing::warn!(%error, "cannot compare rooms with Redis");

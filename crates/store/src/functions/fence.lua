@@ -56,7 +56,7 @@ local function write(log, room_key, history, channel, room, epoch, time, state, 
   redis.call('XADD', log, epoch .. '-*', 'r', room, 'e', record)
   redis.call('HSET', room_key, 's', seq, 'n', messages)
   redis.call('RPUSH', history, record)
-  redis.call('PUBLISH', channel, record)
+  redis.call('SPUBLISH', channel, record)
   if seq % 16 == 0 then trim(room_key, history, seq, size) end
   state[1], state[2] = seq, messages
   return record

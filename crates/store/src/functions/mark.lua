@@ -58,6 +58,6 @@ redis.register_function{ function_name = 'mark_archived_@V@', flags = { 'allow-o
         end
       end
     end
-    redis.call('PUBLISH', keys[1], args[1])
+    redis.call('SPUBLISH', keys[1], args[1])
     return exist
   end }

@@ -1,6 +1,6 @@
 -- open_session: a user's connection begins at a gateway.
--- KEYS: 1 sessions:{u}:<user>, 2 held:{u}:<incarnation>, 3 presence:{u}
--- ARGV: 1 user, 2 client id, 3 session record, 4 channel that wakes presence workers
+-- KEYS: 1 sessions:{u}:<user>, 2 held:{u}:<incarnation>, 3 presence:{u}, 4 channel wake:{u}
+-- ARGV: 1 user, 2 client id, 3 session record
 -- Promises: the session, the gateway's hold on the user and the work for the presence worker
 -- exist together. Returns the count of the user's sessions.
 redis.register_function{ function_name = 'open_session_@V@', flags = { 'allow-oom' },
@@ -10,13 +10,13 @@ redis.register_function{ function_name = 'open_session_@V@', flags = { 'allow-oo
     local sessions = redis.call('HLEN', keys[1])
     if sessions == 1 then
       redis.call('RPUSH', keys[3], args[1])
-      redis.call('PUBLISH', args[4], keys[3])
+      redis.call('SPUBLISH', keys[4], '')
     end
     return sessions
   end }
 
 -- close_session: a user's connection ends.
--- KEYS and ARGV 1, 2, 4 as in open_session; ARGV 3: 1 if it was the user's last at this gateway
+-- KEYS and ARGV 1, 2 as in open_session; ARGV 3: 1 if it was the user's last at this gateway
 -- Returns the count of the user's sessions that remain.
 redis.register_function{ function_name = 'close_session_@V@', flags = { 'allow-oom' },
   callback = function(keys, args)
@@ -25,7 +25,7 @@ redis.register_function{ function_name = 'close_session_@V@', flags = { 'allow-o
     local sessions = redis.call('HLEN', keys[1])
     if sessions == 0 then
       redis.call('RPUSH', keys[3], args[1])
-      redis.call('PUBLISH', args[4], keys[3])
+      redis.call('SPUBLISH', keys[4], '')
     end
     return sessions
   end }
