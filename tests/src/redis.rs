@@ -20,15 +20,23 @@ impl Redis {
     /// # Errors
     /// If redis-server is not installed or does not come up within ten seconds.
     pub fn start() -> Result<Self> {
+        let mut redis = Self::none()?;
+        redis.restart()?;
+        Ok(redis)
+    }
+
+    /// One that is not started: something else is used in its place.
+    ///
+    /// # Errors
+    /// If there is no place for its folder.
+    pub fn none() -> Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("chinwag-redis-")
             .tempdir()?;
-        let mut redis = Self {
+        Ok(Self {
             folder,
             child: None,
-        };
-        redis.restart()?;
-        Ok(redis)
+        })
     }
 
     /// Starts it again on the same data.
