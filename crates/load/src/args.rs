@@ -2,6 +2,8 @@
 
 use clap::{Args, Subcommand};
 
+use crate::chaos::Chaos;
+
 /// Measures a running system from outside
 #[derive(Debug, Clone, Args)]
 pub struct Load {
@@ -20,6 +22,8 @@ pub enum Scenario {
     Steady(Steady),
     /// Connections that say nothing, as long as asked
     Idle(Idle),
+    /// A whole system of its own, one fault after the other, and whether any promise was broken
+    Chaos(Box<Chaos>),
 }
 
 /// Rooms in which one member each writes.

@@ -10,6 +10,7 @@
 
 mod account;
 mod args;
+mod chaos;
 pub mod check;
 mod idle;
 mod member;
@@ -18,6 +19,7 @@ mod seen;
 mod steady;
 
 pub use args::{Load, Scenario};
+pub use chaos::{Chaos, Fault, Topology};
 
 /// Plays the scenario and prints its report.
 ///
@@ -28,5 +30,6 @@ pub async fn run(load: Load) -> anyhow::Result<()> {
     match &load.scenario {
         Scenario::Steady(steady) => steady::run(&load, steady).await,
         Scenario::Idle(idle) => idle::run(&load, idle).await,
+        Scenario::Chaos(chaos) => chaos::run(chaos).await,
     }
 }

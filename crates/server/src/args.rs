@@ -3,6 +3,7 @@
 //! Flags are only taken down here; what they mean is for the settings to say, which know each by
 //! the key it stands for.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -20,6 +21,19 @@ pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// `load --chaos` is the same as `load chaos`: people say it so.
+pub fn spelled_out(line: impl Iterator<Item = OsString>) -> impl Iterator<Item = OsString> {
+    let mut loads = false;
+    line.enumerate().map(move |(place, word)| {
+        loads |= place == 1 && word == "load";
+        if loads && place == 2 && word == "--chaos" {
+            "chaos".into()
+        } else {
+            word
+        }
+    })
 }
 
 const EXAMPLES: &str = "\
@@ -98,7 +112,9 @@ Example, the second of its kind on one host:
 const LOAD_EXAMPLES: &str = "\
 Examples:
   chinwag load steady --rooms 10 --members 5 --rate 100 --seconds 10
-  chinwag load --url http://127.0.0.1:8000 --url http://127.0.0.1:8001 idle --connections 1000";
+  chinwag load --url http://127.0.0.1:8000 --url http://127.0.0.1:8001 idle --connections 1000
+  chinwag load --chaos --short
+  chinwag load --chaos --topology sentinel --injections 20 --faults redis-failover,gateway-kill";
 
 /// What `chinwag config` does.
 #[derive(Debug, Subcommand)]

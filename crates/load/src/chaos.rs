@@ -1,0 +1,159 @@
+//! Chaos: a whole system of its own, clients that go on whatever happens, one fault after the
+//! other, and the question whether any promise was broken.
+//!
+//! Everything is done from outside: to processes, files, links and Redis, as an operator's bad
+//! day would. What all clients did and saw is written down, and checked when all is over.
+
+mod args;
+mod fault;
+mod http;
+mod observer;
+mod player;
+mod process;
+mod proxy;
+mod pulse;
+mod recorder;
+mod redis;
+mod resp;
+mod result;
+mod run;
+mod settle;
+mod stage;
+mod system;
+mod topology;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+pub use args::Chaos;
+pub use fault::Fault;
+pub use topology::Topology;
+
+use crate::account;
+use crate::check::{self, Rules};
+use player::{Act, Part};
+use recorder::Recorder;
+use run::Run;
+use stage::{Size, Stage};
+use system::{Plan, System};
+
+/// Plays and prints what came of it.
+///
+/// # Errors
+/// If the system cannot be started, or if a promise was broken.
+#[expect(clippy::print_stdout, reason = "this is what the tool is for")]
+pub(crate) async fn run(chaos: &Chaos) -> Result<()> {
+    let seed = chaos.seed.unwrap_or_else(|| fastrand::u64(..));
+    let folder = system::folder(chaos.folder.as_deref(), &account::run_name())?;
+    println!("seed {seed}, folder {}", folder.display());
+    let plan = Plan {
+        folder: folder.clone(),
+        topology: chaos.topology,
+        archive: chaos.archive.clone(),
+        gateways: chaos.gateways.max(1),
+        workers: chaos.workers.max(1),
+    };
+    let system = System::start(&plan).await?;
+    let size = Size {
+        clients: chaos.clients.max(8),
+        rooms: chaos.rooms.max(1),
+    };
+    let stage = Stage::set(Recorder::new(), size, &system.gateways()).await?;
+    let mut run = Run {
+        system,
+        stage: Arc::new(stage),
+        random: fastrand::Rng::with_seed(seed),
+        patience: Duration::from_secs(if chaos.short { 4 } else { 20 }),
+        stuck: Vec::new(),
+    };
+    let faults = faults(chaos, &run.system);
+    let injections = if chaos.short { 1 } else { chaos.injections };
+    let unsettled = play(chaos, &mut run, &faults, injections).await?;
+    let history = run.stage.recorder.take();
+    let (stuck, ended) = (run.stuck.split_off(0), run.system.ended.split_off(0));
+    // Everything ends before the long work of checking begins.
+    drop(run);
+    let verdict = check::check(&history, &Rules::default());
+    let result = result::Outcome {
+        chaos,
+        seed,
+        history: &history,
+        verdict: &verdict,
+        stuck: &stuck,
+        ended: &ended,
+        unsettled: unsettled.as_deref(),
+    };
+    result.write(&folder)?;
+    result.print();
+    if !result.is_good() {
+        bail!("seed {seed}: look into {}", folder.display());
+    }
+    if !chaos.keep {
+        std::fs::remove_dir_all(&folder).context("remove the folder of the run")?;
+    }
+    Ok(())
+}
+
+/// The faults that were asked for and are possible here.
+#[expect(clippy::print_stdout, reason = "this is what the tool is for")]
+fn faults(chaos: &Chaos, system: &System) -> Vec<Fault> {
+    let asked = if chaos.faults.is_empty() {
+        Fault::value_variants()
+    } else {
+        &chaos.faults
+    };
+    let mut possible = Vec::new();
+    for fault in asked {
+        match fault.impossible(system) {
+            None => possible.push(*fault),
+            Some(why) => println!("left out: {} ({why})", fault.name()),
+        }
+    }
+    possible
+}
+
+/// Everybody plays, faults are made, and all comes to rest. What did not, if anything.
+async fn play(
+    chaos: &Chaos,
+    run: &mut Run,
+    faults: &[Fault],
+    injections: usize,
+) -> Result<Option<String>> {
+    let (act, acts) = watch::channel(Act::Play);
+    let mut players = JoinSet::new();
+    let pause = run.stage.accounts.len() as f64 / chaos.rate.max(1.0);
+    for client in 0..u32::try_from(run.stage.accounts.len())? {
+        let proxy = client as usize % run.system.proxies.len().max(1);
+        let part = Part {
+            client,
+            door: run.system.proxies.get(proxy).context("no gateway")?.port,
+            pause: Duration::from_secs_f64(pause),
+        };
+        players.spawn(player::play(part, Arc::clone(&run.stage), acts.clone()));
+    }
+    let mut observers = JoinSet::new();
+    observers.spawn(observer::observe(
+        Arc::clone(&run.stage),
+        run.system.doors.clone(),
+    ));
+    tokio::select! {
+        done = run.all(faults, injections) => done?,
+        Some(ended) = players.join_next() => {
+            ended??;
+            bail!("a client has ended");
+        }
+    }
+    act.send_replace(Act::Listen);
+    let unsettled = settle::settle(&mut run.system, &run.stage).await;
+    settle::finals(&run.system, &run.stage).await?;
+    act.send_replace(Act::End);
+    while let Some(ended) = players.join_next().await {
+        ended??;
+    }
+    Ok(unsettled)
+}
