@@ -182,13 +182,9 @@ impl Store {
         self.link.pipeline("notify", &pipeline).await.map(drop)
     }
 
-    /// Gives an order to all gateways.
-    ///
-    /// # Errors
-    /// As every write.
-    pub async fn order(&self, order: &Order) -> Result<()> {
-        self.publish(CONTROL.to_owned(), record::encode(order))
-            .await
+    /// Says an order to the gateways that listen.
+    pub(crate) async fn say_order(&self, payload: Vec<u8>) -> Result<()> {
+        self.publish(CONTROL.to_owned(), payload).await
     }
 
     async fn publish(&self, channel: String, payload: Vec<u8>) -> Result<()> {

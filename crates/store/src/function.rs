@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use ring::digest;
 
-const SOURCES: [&str; 11] = [
+const SOURCES: [&str; 12] = [
     include_str!("functions/fence.lua"),
     include_str!("functions/epoch.lua"),
     include_str!("functions/append.lua"),
@@ -15,6 +15,7 @@ const SOURCES: [&str; 11] = [
     include_str!("functions/resume.lua"),
     include_str!("functions/read.lua"),
     include_str!("functions/session.lua"),
+    include_str!("functions/order.lua"),
     include_str!("functions/lease.lua"),
     include_str!("functions/mark.lua"),
     include_str!("functions/user.lua"),

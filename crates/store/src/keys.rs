@@ -29,6 +29,8 @@ pub(crate) const DEPLOYMENT: &str = "chinwag";
 pub(crate) const GATEWAYS: &str = "gateways";
 /// Sorted set of rooms that anyone may join, by time of creation.
 pub(crate) const OPEN_ROOMS: &str = "open_rooms";
+/// Stream of the last orders to all gateways.
+pub(crate) const ORDERS: &str = "orders";
 /// Channel of orders to all gateways.
 pub(crate) const CONTROL: &str = "control";
 
@@ -90,6 +92,11 @@ impl Keys {
             read: format!("read:{{{tag}}}:{room}"),
             channel: self.channel(room),
         }
+    }
+
+    /// The members of a large room by name.
+    pub(crate) fn roster(&self, room: &RoomId) -> String {
+        format!("roster:{{{}}}:{room}", self.tag(self.of_room(room)))
     }
 
     /// The hash of client message ids of one dedupe bucket of a room.

@@ -35,6 +35,7 @@ pub mod lease;
 pub mod log;
 pub mod mark;
 pub mod member;
+pub mod order;
 pub mod partition;
 pub mod presence;
 pub mod record;

@@ -10,6 +10,9 @@ use crate::record;
 use crate::store::Store;
 use crate::value::{self, Fields};
 
+/// How often a change is tried while others change who is the heir.
+const HEIRS: usize = 5;
+
 /// What somebody is in a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Membership {
@@ -61,6 +64,7 @@ pub enum Changed {
 
 impl Store {
     /// Lets `user` into a room or out of it. `actor` is who does it, `None` for the server API.
+    /// When the owner goes, another becomes it.
     ///
     /// # Errors
     /// `NeedEpoch` and `NeedReconcile` as every write.
@@ -71,13 +75,54 @@ impl Store {
         user: &UserId,
         change: Change,
     ) -> Result<Changed> {
-        let keys = self.keys.room(room);
         let partition = self.keys.of_room(room);
         let content = Content::Member {
             user: user.clone(),
             change,
             role: Role::Member,
         };
+        let tail = record::tail(actor, None, None, &content);
+        let mut heir = None;
+        // Who inherits is known in Redis, how the event says so is known here.
+        for _ in 0..HEIRS {
+            let call = self.change_call(room, actor, user, change, &tail, heir.as_ref());
+            let answer = self.link.call(&call).await?;
+            let mut fields = Fields::of("change_member", answer)?;
+            let (status, seq) = (fields.number()?, fields.number()?);
+            match status {
+                1 => return Ok(Changed::Done { seq }),
+                2 => return Ok(Changed::Already),
+                3 => {
+                    let epoch = self.epoch(partition).await?;
+                    return Err(Error::NeedReconcile {
+                        room: room.clone(),
+                        epoch,
+                    });
+                }
+                4 => return Ok(Changed::NoSuchRoom),
+                5 => return Ok(Changed::WrongKind),
+                6 => {
+                    let named = Some(fields.text()?).filter(|user| !user.is_empty());
+                    let named = named.map(UserId::new).transpose();
+                    heir = named.map_err(|error| Error::corrupt("member", error))?;
+                }
+                other => return Err(Error::corrupt("change_member", format!("status {other}"))),
+            }
+        }
+        Err(Error::Unavailable("the members change too fast".to_owned()))
+    }
+
+    fn change_call(
+        &self,
+        room: &RoomId,
+        actor: Option<&UserId>,
+        user: &UserId,
+        change: Change,
+        tail: &[u8],
+        heir: Option<&UserId>,
+    ) -> Call {
+        let keys = self.keys.room(room);
+        let partition = self.keys.of_room(room);
         let call = Call::new("change_member")
             .key(self.keys.epoch(partition))
             .key(self.keys.log(partition))
@@ -86,29 +131,23 @@ impl Store {
             .key(keys.members)
             .key(keys.read)
             .key(keys.channel)
+            .key(self.keys.roster(room))
             .arg(room.as_str())
             .arg(change.name())
             .arg(user.as_str())
             .number(role_number(Role::Member))
             .arg(actor.map_or("", UserId::as_str))
-            .arg(record::tail(actor, None, None, &content));
-        let answer = self.link.call(&call).await?;
-        let mut fields = Fields::of("change_member", answer)?;
-        let (status, seq) = (fields.number()?, fields.number()?);
-        match status {
-            1 => Ok(Changed::Done { seq }),
-            2 => Ok(Changed::Already),
-            3 => {
-                let epoch = self.epoch(partition).await?;
-                Err(Error::NeedReconcile {
-                    room: room.clone(),
-                    epoch,
-                })
-            }
-            4 => Ok(Changed::NoSuchRoom),
-            5 => Ok(Changed::WrongKind),
-            other => Err(Error::corrupt("change_member", format!("status {other}"))),
-        }
+            .arg(tail)
+            .arg(heir.map_or("", UserId::as_str));
+        let Some(heir) = heir else {
+            return call.arg("");
+        };
+        let content = Content::Member {
+            user: heir.clone(),
+            change: Change::Role,
+            role: Role::Owner,
+        };
+        call.arg(record::tail(None, None, None, &content))
     }
 
     /// What a user is in a room, if anything.
@@ -159,12 +198,42 @@ impl Store {
         let mut command = redis::cmd("HGETALL");
         command.arg(self.keys.room(room).members);
         let answer = self.link.query("members", &command).await?;
+        listed(Fields::of("members", answer)?)
+    }
+
+    /// At most `limit` members of a room by name, from behind `after` on. Reads no more than that
+    /// of a large room.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn members_page(
+        &self,
+        room: &RoomId,
+        after: Option<&UserId>,
+        limit: usize,
+    ) -> Result<Vec<(UserId, Membership)>> {
+        let (members, roster) = (self.keys.room(room).members, self.keys.roster(room));
+        let page = Call::new("members_page")
+            .key(members.clone())
+            .key(roster.clone())
+            .arg(after.map_or("", UserId::as_str))
+            .number(limit as u64);
+        let mut answer = self.link.call(&page).await?;
+        if answer == Value::Array(vec![Value::Int(3)]) {
+            let make = Call::new("make_roster").key(members).key(roster);
+            self.link.call(&make).await?;
+            answer = self.link.call(&page).await?;
+        }
         let mut fields = Fields::of("members", answer)?;
-        let mut members = Vec::new();
-        while !fields.is_empty() {
-            let user =
-                UserId::new(fields.text()?).map_err(|error| Error::corrupt("member", error))?;
-            members.push((user, Membership::decode(&fields.bytes()?)?));
+        let status = fields.number()?;
+        if status == 3 {
+            return Err(Error::Unavailable("the members change too fast".to_owned()));
+        }
+        let mut members = listed(fields)?;
+        if status == 1 {
+            members.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+            members.retain(|(user, _)| after.is_none_or(|after| user > after));
+            members.truncate(limit);
         }
         Ok(members)
     }
@@ -222,4 +291,14 @@ impl Store {
         command.arg(self.keys.rooms(user)).arg(room.as_str());
         self.link.query("drop_room", &command).await.map(drop)
     }
+}
+
+/// Pairs of user and record.
+fn listed(mut fields: Fields) -> Result<Vec<(UserId, Membership)>> {
+    let mut members = Vec::new();
+    while !fields.is_empty() {
+        let user = UserId::new(fields.text()?).map_err(|error| Error::corrupt("member", error))?;
+        members.push((user, Membership::decode(&fields.bytes()?)?));
+    }
+    Ok(members)
 }

@@ -239,26 +239,40 @@ impl Store {
         announce: bool,
     ) -> Result<()> {
         let stored = StoredOccupant(1, gateway.clone(), occupant.clone());
-        let mut pipeline = redis::pipe();
-        pipeline
-            .cmd("HSET")
-            .arg(self.keys.clients(room))
+        let call = Call::new("enter_channel")
+            .key(self.keys.clients(room))
+            .key(self.keys.held_rooms(self.keys.of_room(room), gateway))
             .arg(occupant.client.as_str())
             .arg(record::encode(&stored))
-            .cmd("SADD")
+            .arg(room.as_str());
+        self.link.call(&call).await?;
+        if announce {
+            self.signal(room, &Signal::Join(occupant.clone())).await?;
+        }
+        Ok(())
+    }
+
+    /// A gateway has no clients any more in the presence of a channel.
+    ///
+    /// # Errors
+    /// As every write.
+    pub async fn release_room(&self, room: &RoomId, gateway: &Incarnation) -> Result<()> {
+        let mut command = redis::cmd("SREM");
+        command
             .arg(self.keys.held_rooms(self.keys.of_room(room), gateway))
             .arg(room.as_str());
-        if announce {
-            let signal = Signal::Join(occupant.clone()).encode();
-            pipeline
-                .cmd("SPUBLISH")
-                .arg(self.keys.channel(room))
-                .arg(signal);
-        }
-        self.link
-            .pipeline("enter_channel", &pipeline)
-            .await
-            .map(drop)
+        self.link.query("release_room", &command).await.map(drop)
+    }
+
+    /// A gateway has clients in the presence of a channel: for whoever released it too early.
+    ///
+    /// # Errors
+    /// As every write.
+    pub async fn hold_room(&self, room: &RoomId, gateway: &Incarnation) -> Result<()> {
+        let call = Call::new("hold_room")
+            .key(self.keys.held_rooms(self.keys.of_room(room), gateway))
+            .arg(room.as_str());
+        self.link.call(&call).await.map(drop)
     }
 
     /// A client goes out of the presence of a channel; `announce` tells the others.

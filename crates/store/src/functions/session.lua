@@ -61,3 +61,20 @@ redis.register_function{ function_name = 'settle_presence_@V@', flags = { 'allow
     redis.call('HSET', keys[2], 'seen', time)
     return { 1, online, time }
   end }
+
+-- enter_channel: a client comes into the presence of a channel.
+-- KEYS: 1 clients, 2 held_rooms:{p}:<incarnation>   ARGV: 1 client id, 2 record, 3 channel
+-- Promises: the client and the gateway's hold on the channel exist together. Goes on when memory
+-- is full, so that people can connect and read.
+redis.register_function{ function_name = 'enter_channel_@V@', flags = { 'allow-oom' },
+  callback = function(keys, args)
+    redis.call('SADD', keys[2], args[3])
+    return redis.call('HSET', keys[1], args[1], args[2])
+  end }
+
+-- hold_room: a gateway has clients in the presence of a channel.
+-- KEYS: 1 held_rooms:{p}:<incarnation>   ARGV: 1 channel
+redis.register_function{ function_name = 'hold_room_@V@', flags = { 'allow-oom' },
+  callback = function(keys, args)
+    return redis.call('SADD', keys[1], args[1])
+  end }

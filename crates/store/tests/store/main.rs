@@ -9,6 +9,7 @@
 mod append;
 mod hold;
 mod mark;
+mod member;
 mod room;
 mod support;
 mod user;
