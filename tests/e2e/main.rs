@@ -5,6 +5,8 @@
 //! - `restart`: everything stops and starts again, and nothing is gone.
 //! - `rubbish`: bad input of every kind gets a precise answer and changes nothing.
 //! - `presence`: who is online, also after a gateway has died.
+//! - `full`: Redis has no room, or cannot write.
+//! - `orders`: what the server API orders is done, also by who did not hear it.
 //! - `overload`: too much of anything gets an answer.
 //! - `ops`: health, metrics, logs, settings and the one command.
 //! - `sdk`: the official SDKs of the open protocol, unmodified.
@@ -23,7 +25,9 @@ mod browser;
 mod chat;
 mod dashboards;
 mod death;
+mod full;
 mod ops;
+mod orders;
 mod overload;
 mod presence;
 mod restart;

@@ -1,5 +1,6 @@
 //! A WebSocket client that does as it is told, frame by frame, also what none should do.
 
+use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -27,6 +28,8 @@ pub mod opcode {
 /// An open WebSocket.
 pub struct Raw {
     stream: TcpStream,
+    /// What came in one frame with what was heard.
+    heard: VecDeque<Value>,
 }
 
 /// A connection to a gateway on which nothing was said.
@@ -72,7 +75,10 @@ impl Raw {
         }
         let head = String::from_utf8_lossy(&head).into_owned();
         if head.starts_with("HTTP/1.1 101") {
-            return Ok(Ok(Self { stream }));
+            return Ok(Ok(Self {
+                stream,
+                heard: VecDeque::new(),
+            }));
         }
         Ok(Err(head))
     }
@@ -146,22 +152,37 @@ impl Raw {
         Ok((first & 0x0f, payload))
     }
 
-    /// The next frame of text, the first line of it.
+    /// The next message.
     ///
     /// # Errors
     /// As [`Raw::frame`].
     pub fn hear(&mut self) -> Result<Value> {
         loop {
+            if let Some(message) = self.heard.pop_front() {
+                return Ok(message);
+            }
             let (kind, payload) = self.frame()?;
             match kind {
                 opcode::TEXT => {
-                    let text = String::from_utf8(payload)?;
-                    return Ok(serde_json::from_str(
-                        text.lines().next().unwrap_or_default(),
-                    )?);
+                    for line in String::from_utf8(payload)?.lines() {
+                        self.heard.push_back(serde_json::from_str(line)?);
+                    }
                 }
                 opcode::CLOSE => bail!("closed: {:?}", close(&payload)),
                 _ => {}
+            }
+        }
+    }
+
+    /// The answer to the command of this id, whatever comes before it.
+    ///
+    /// # Errors
+    /// As [`Raw::frame`].
+    pub fn answer(&mut self, id: u32) -> Result<Value> {
+        loop {
+            let message = self.hear()?;
+            if message["id"] == id {
+                return Ok(message);
             }
         }
     }

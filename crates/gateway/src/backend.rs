@@ -285,9 +285,16 @@ pub fn refusal(error: &Error) -> Refusal {
             tracing::warn!(%error, "Redis cannot be reached");
             Refusal::new(Code::Unavailable, "the store cannot be reached; try again")
         }
-        Error::Full(_) => {
+        Error::Full(problem) => {
             tracing::error!(%error, "Redis refuses writes");
-            Refusal::new(Code::Unavailable, "the store is full; try again later")
+            let message = if problem.contains("MISCONF") {
+                "the store cannot write to its disk; try again later"
+            } else if problem.contains("NOREPLICAS") {
+                "the store has too few replicas; try again later"
+            } else {
+                "the store is full; try again later"
+            };
+            Refusal::new(Code::Unavailable, message)
         }
         error => {
             tracing::error!(%error, "unexpected failure in Redis");

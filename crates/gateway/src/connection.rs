@@ -31,6 +31,8 @@ pub(crate) struct Connection {
     caller: RefCell<Option<Rc<Caller>>>,
     /// Whether its user's session is known to Redis.
     pub session_open: Cell<bool>,
+    /// When it said who it is, in milliseconds since 1970 by Redis's clock.
+    pub begun: Cell<u64>,
     closing: RefCell<Option<(u16, String)>>,
     closed: Notify,
     stage: Cell<Stage>,
@@ -66,6 +68,7 @@ impl Connection {
             subscriptions: RefCell::default(),
             caller: RefCell::default(),
             session_open: Cell::new(false),
+            begun: Cell::new(0),
             closing: RefCell::default(),
             closed: Notify::new(),
             stage: Cell::new(Stage::Coming),

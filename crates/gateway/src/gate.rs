@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use chinwag_protocol::id::UserId;
+use chinwag_protocol::id::{RoomId, UserId};
 
 use crate::admission::Admission;
 use crate::batcher::count;
@@ -28,6 +28,8 @@ pub(crate) struct Gate {
     proxies: Vec<Network>,
     from: Mutex<From>,
     users: Mutex<HashMap<UserId, usize>>,
+    /// Clients in the presence of channels.
+    rooms: Mutex<HashMap<RoomId, usize>>,
     /// What each thread holds.
     held: Mutex<Vec<Held>>,
 }
@@ -76,6 +78,7 @@ impl Gate {
             proxies: config.trusted_proxies.clone(),
             from: Mutex::default(),
             users: Mutex::default(),
+            rooms: Mutex::default(),
             held: Mutex::new(vec![Held::default(); config.threads.max(1)]),
         })
     }
@@ -140,6 +143,34 @@ impl Gate {
             users.remove(user);
         }
         last
+    }
+
+    fn rooms(&self) -> MutexGuard<'_, HashMap<RoomId, usize>> {
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A client comes into the presence of a channel.
+    pub(crate) fn room_entered(&self, room: &RoomId) {
+        *self.rooms().entry(room.clone()).or_default() += 1;
+    }
+
+    /// A client goes out of it. Says whether it was the last here.
+    pub(crate) fn room_left(&self, room: &RoomId) -> bool {
+        let mut rooms = self.rooms();
+        let Some(clients) = rooms.get_mut(room) else {
+            return false;
+        };
+        *clients -= 1;
+        let last = *clients == 0;
+        if last {
+            rooms.remove(room);
+        }
+        last
+    }
+
+    /// Whether clients here are in the presence of a channel.
+    pub(crate) fn is_in(&self, room: &RoomId) -> bool {
+        self.rooms().contains_key(room)
     }
 
     /// Takes note of what a thread holds, and shows the sum.

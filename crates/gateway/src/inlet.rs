@@ -24,6 +24,7 @@ use crate::backend::Backend;
 use crate::delivery::Delivery;
 use crate::inlet::room::{Offered, Room};
 use crate::inlet::work::{Done, Work};
+use crate::orders::Orders;
 
 /// What was heard and not handled yet. When it is full the rest is dropped and every room looked at.
 const HEARD_QUEUE: usize = 65_536;
@@ -57,8 +58,9 @@ pub(crate) enum ShardEvent {
     Missed,
     /// Something about users of this gateway.
     Notice(Arc<Notice>),
-    /// An order to all gateways.
-    Order(Arc<Order>),
+    /// An order to all gateways. One that was not heard when it was given concerns the connections
+    /// that had begun by then, in milliseconds since 1970.
+    Order(Arc<Order>, Option<u64>),
     /// Rooms are archived up to these places.
     Archived(Arc<Vec<(RoomId, Position)>>),
     /// The gateway's name has died: all connections must go.
@@ -84,6 +86,7 @@ pub(crate) struct Inlet {
     shards: Vec<mpsc::Sender<ShardEvent>>,
     wanted: mpsc::Receiver<Wanted>,
     name: watch::Receiver<Incarnation>,
+    orders: Arc<Orders>,
     rooms: HashMap<RoomId, Room>,
     done: mpsc::Receiver<Done>,
     work: Work,
@@ -107,6 +110,7 @@ impl Inlet {
         context: &Context,
         shards: Vec<mpsc::Sender<ShardEvent>>,
         name: watch::Receiver<Incarnation>,
+        orders: Arc<Orders>,
     ) -> (Self, Wishes) {
         let (wishes, wanted) = mpsc::channel(WANTED_QUEUE);
         let (finished, done) = mpsc::channel(WANTED_QUEUE);
@@ -120,6 +124,7 @@ impl Inlet {
                 shards,
                 wanted,
                 name,
+                orders,
                 rooms,
                 done,
                 work,
@@ -138,6 +143,7 @@ impl Inlet {
                 Ok(listener) => {
                     self.ready.ready();
                     if !std::mem::take(&mut first) {
+                        self.orders.look();
                         self.hand_all(&ShardEvent::Missed).await;
                     }
                     let began = Instant::now();
@@ -210,6 +216,7 @@ impl Inlet {
                 tracing::warn!("more was published than could be taken; looking at every room");
                 let rooms: Vec<RoomId> = self.rooms.keys().cloned().collect();
                 rooms.into_iter().for_each(|id| self.repair(id));
+                self.orders.look();
                 self.hand_all(&ShardEvent::Missed).await;
             }
         }
@@ -219,7 +226,12 @@ impl Inlet {
         match heard {
             Heard::Room(room, payload) => self.heard_in_room(room, payload).await,
             Heard::Notice(notice) => self.hand_all(&ShardEvent::Notice(Arc::new(notice))).await,
-            Heard::Order(order) => self.hand_all(&ShardEvent::Order(Arc::new(order))).await,
+            Heard::Order(order) => {
+                if self.orders.heard(&order) {
+                    self.hand_all(&ShardEvent::Order(Arc::new(order), None))
+                        .await;
+                }
+            }
             Heard::Archived(rooms) => self.hand_all(&ShardEvent::Archived(Arc::new(rooms))).await,
             Heard::Torn => self.work.mend(),
             Heard::Wake(_) => {}

@@ -28,6 +28,7 @@ mod inlet;
 mod listener;
 mod name;
 mod notices;
+mod orders;
 mod outbox;
 mod rate;
 mod reconcile;

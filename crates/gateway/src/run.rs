@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::gate::Gate;
 use crate::inlet::{Inlet, SHARD_QUEUE, ShardEvent, Wishes};
 use crate::name::Name;
+use crate::orders::Orders;
 use crate::password::Passwords;
 use crate::shard::Shard;
 use crate::{http, listener};
@@ -65,12 +66,16 @@ pub async fn run(
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..threads)
         .map(|_| mpsc::channel::<ShardEvent>(SHARD_QUEUE))
         .unzip();
+    let orders = Arc::new(Orders::default());
     let (inlet, wishes) = Inlet::new(
         backend(store.another()?),
         &context,
         senders.clone(),
         name.clone(),
+        Arc::clone(&orders),
     );
+    let reading = orders.read(store.another()?, context.clone(), senders.clone());
+    context.spawn("orders", reading);
     let inlet = context.spawn("inlet", inlet.run());
     // Kept until the last connection is gone: sessions that end are still this gateway's.
     let gone = async move {

@@ -104,6 +104,7 @@ impl Shard {
 
     /// A connection has said who it is.
     pub(crate) fn add_user(&self, user: &UserId, connection: &Rc<Connection>) {
+        connection.begun.set(self.backend.store.now());
         let mut users = self.users.borrow_mut();
         users
             .entry(user.clone())
@@ -194,7 +195,7 @@ impl Shard {
             ShardEvent::Skipped(room, position) => self.hub.skipped(&room, position),
             ShardEvent::Missed => notices::look_after_all(self),
             ShardEvent::Notice(notice) => self.notice(&notice),
-            ShardEvent::Order(order) => self.order(&order),
+            ShardEvent::Order(order, by) => self.order(&order, by),
             ShardEvent::Archived(rooms) => drop(rooms),
             ShardEvent::Reborn => self.all().iter().for_each(|one| one.close(Close::Shutdown)),
         }
@@ -302,14 +303,20 @@ impl Shard {
         }
     }
 
-    fn order(self: &Rc<Self>, order: &Order) {
+    /// Obeys an order; one that comes late, for connections that had begun `by` then.
+    fn order(self: &Rc<Self>, order: &Order, by: Option<u64>) {
+        let of_user = |user: &UserId| {
+            let mut theirs = self.of_user(user);
+            theirs.retain(|one| by.is_none_or(|by| one.begun.get() <= by));
+            theirs
+        };
         match order {
             Order::Revoke {
                 user,
                 digest,
                 except,
             } => {
-                for connection in self.of_user(user) {
+                for connection in of_user(user) {
                     let own = connection.token_digest();
                     let hit = match (&own, digest) {
                         (None, _) => false,
@@ -327,7 +334,7 @@ impl Shard {
                 code,
                 reason,
             } => {
-                for connection in self.of_user(user) {
+                for connection in of_user(user) {
                     let named = client
                         .as_deref()
                         .is_none_or(|one| one == connection.client.as_str());
@@ -337,12 +344,12 @@ impl Shard {
                 }
             }
             Order::Subscribe { user, room } => {
-                for connection in self.of_user(user) {
+                for connection in of_user(user) {
                     appear::appear(self, &connection, room, None);
                 }
             }
             Order::Unsubscribe { user, room } => {
-                for connection in self.of_user(user) {
+                for connection in of_user(user) {
                     self.put_out(&connection, room, UNSUBSCRIBED, "unsubscribed by server");
                 }
             }

@@ -41,6 +41,8 @@ pub(crate) struct Subscription {
     /// As what it is present in the channel, if presence is kept.
     occupant: Option<Occupant>,
     announced: bool,
+    /// Whether it came into the channel's presence.
+    entered: bool,
 }
 
 /// What is asked of a subscription.
@@ -140,6 +142,7 @@ fn enter(shard: &Shard, connection: &Rc<Connection>, plan: &Plan) -> Result<Entr
         expires_at: plan.expires_at,
         occupant,
         announced: plan.policy.join_leave,
+        entered: false,
     };
     subscriptions.insert(plan.room.clone(), subscription);
     Ok(shard.hub.enter(&plan.room, connection, plan.wants_comings))
@@ -177,12 +180,16 @@ async fn finish(
     }
     let occupant = connection
         .subscriptions
-        .borrow()
-        .get(&plan.room)
-        .map(|subscription| (subscription.occupant.clone(), subscription.announced));
+        .borrow_mut()
+        .get_mut(&plan.room)
+        .map(|subscription| {
+            subscription.entered = subscription.occupant.is_some();
+            (subscription.occupant.clone(), subscription.announced)
+        });
     // Ended while it was prepared: by an order, or with the connection.
     let (occupant, announced) = occupant.ok_or_else(unavailable)?;
     if let Some(occupant) = occupant {
+        shard.gate.room_entered(&plan.room);
         let name = shard.name.borrow().clone();
         let entered = shard
             .backend
@@ -325,16 +332,38 @@ pub(crate) fn end(shard: &Rc<Shard>, connection: &Rc<Connection>, room: &RoomId)
     if shard.hub.leave(room, connection.number) {
         shard.wish(Wanted::Leave(shard.index, room.clone()));
     }
+    let last = subscription.entered && shard.gate.room_left(room);
     if let Some(occupant) = subscription.occupant {
-        let (shard, room) = (Rc::clone(shard), room.clone());
+        let (inside, room) = (Rc::clone(shard), room.clone());
         let announced = subscription.announced;
-        shard.context.clone().spawn_local("leave channel", async move {
-            if let Err(error) = shard.backend.store.leave_channel(&room, &occupant, announced).await {
+        shard.context.spawn_local("leave channel", async move {
+            if let Err(error) = depart(&inside, &room, &occupant, announced, last).await {
                 tracing::warn!(%room, %error, "cannot take a client out of a channel's presence");
             }
         });
     }
     true
+}
+
+/// Takes a client out of a channel's presence, and the gateway, if it was the last here.
+async fn depart(
+    shard: &Shard,
+    room: &RoomId,
+    occupant: &Occupant,
+    announced: bool,
+    last: bool,
+) -> chinwag_store::Result<()> {
+    let store = &shard.backend.store;
+    store.leave_channel(room, occupant, announced).await?;
+    if last {
+        let name = shard.name.borrow().clone();
+        store.release_room(room, &name).await?;
+        // Somebody came in while this was on its way.
+        if shard.gate.is_in(room) {
+            store.hold_room(room, &name).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether the connection's user is a member of a room.

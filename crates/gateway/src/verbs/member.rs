@@ -157,11 +157,8 @@ pub async fn list(
 ) -> Result<ListResponse, Refusal> {
     let me = caller.user()?;
     let limit = request::limit(request.limit, LIST_USUAL, LIST_MOST)?;
-    let mut members = members(backend, &request.room, me).await?;
-    members.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-    if let Some(after) = &request.after {
-        members.retain(|(user, _)| user > after);
-    }
+    let after = request.after.as_ref();
+    let mut members = members(backend, &request.room, me, after, limit + 1).await?;
     let more = members.len() > limit;
     members.truncate(limit);
     let next = members
@@ -185,11 +182,14 @@ pub async fn list(
     })
 }
 
-/// Who is in a room. A direct room that has not begun has its two users.
+/// At most `limit` of those who are in a room, by name. A direct room that has not begun has its two
+/// users.
 async fn members(
     backend: &Backend,
     room: &RoomId,
     me: &UserId,
+    after: Option<&UserId>,
+    limit: usize,
 ) -> Result<Vec<(UserId, Membership)>, Refusal> {
     let policy = access::policy(backend, room, me)?;
     if !policy.members_only {
@@ -197,13 +197,18 @@ async fn members(
     }
     let found = backend.store.membership(room, me).await;
     if found.map_err(|error| refusal(&error))?.is_some() {
-        let members = backend.store.members(room).await;
+        let members = backend.store.members_page(room, after, limit).await;
         return members.map_err(|error| refusal(&error));
     }
     let peer = access::unbegun_peer(backend, room, me).await?;
+    let mut pair = vec![me.clone(), peer];
+    pair.sort_unstable();
     let membership = Membership {
         role: Role::Member,
         joined_seq: 0,
     };
-    Ok(vec![(me.clone(), membership), (peer, membership)])
+    let behind = pair
+        .into_iter()
+        .filter(|user| after.is_none_or(|after| user > after));
+    Ok(behind.map(|user| (user, membership)).take(limit).collect())
 }

@@ -55,6 +55,7 @@ pub const METRICS: &[Metric] = &[
     metric(Gateway, "chinwag_gateway_duplicates_total", Counter, &[], "Events that arrived again and were dropped"),
     metric(Gateway, "chinwag_gateway_gap_repair_seconds", Seconds, &[], "From finding a gap to having filled it"),
     metric(Gateway, "chinwag_gateway_refusals_total", Counter, &["reason"], "Connections, upgrades and requests refused by a limit"),
+    metric(Gateway, "chinwag_gateway_late_orders_total", Counter, &[], "Orders of the server API that were not heard when they were given, and found later"),
     metric(Gateway, "chinwag_gateway_logins_total", Counter, &["result"], "Attempts to log in"),
     metric(Gateway, "chinwag_gateway_password_queue_depth", Gauge, &[], "Passwords waiting to be hashed"),
     metric(Gateway, "chinwag_http_requests_total", Counter, &["route", "status"], "HTTP requests"),
