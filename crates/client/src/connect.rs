@@ -38,6 +38,8 @@ pub struct Options {
     pub headers: Vec<(String, String)>,
     /// The address to connect from. A single address has some 28,000 ports for one server.
     pub source: Option<IpAddr>,
+    /// How many bytes the system takes in before this client reads them; its own choice if absent.
+    pub receive_buffer: Option<u32>,
     /// How long connecting may take, and then the server's first answer.
     pub open_timeout: Duration,
     /// How long a call waits for its answer, and a write for the network.
@@ -76,6 +78,7 @@ impl Options {
             data: Bytes::new(),
             headers: Vec::new(),
             source: None,
+            receive_buffer: None,
             open_timeout: Duration::from_secs(10),
             call_timeout: Duration::from_secs(10),
             ping_delay: Duration::from_secs(10),
@@ -169,6 +172,10 @@ impl Options {
         };
         if let Some(source) = self.source {
             socket.bind(SocketAddr::new(source, 0))?;
+        }
+        if let Some(bytes) = self.receive_buffer {
+            // Before connecting, as it decides what the peer is told.
+            socket.set_recv_buffer_size(bytes)?;
         }
         // Small commands that wait for an answer must not wait for more of their kind.
         socket.set_nodelay(true)?;

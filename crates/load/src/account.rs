@@ -7,10 +7,12 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
-use hyper::{Request, Uri};
+use hyper::{Method, Request, Uri};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
+
+use crate::sign::Signer;
 
 /// Somebody who takes part.
 #[derive(Debug, Clone)]
@@ -27,6 +29,20 @@ pub(crate) fn run_name() -> String {
     format!("{:x}", now.as_millis())
 }
 
+/// Somebody new: registered, or known to the server by a token of ours.
+pub(crate) async fn come(url: &str, name: &str, signer: Option<&Signer>) -> Result<Account> {
+    let Some(signer) = signer else {
+        return register(url, name).await;
+    };
+    let account = Account {
+        id: name.to_owned(),
+        token: signer.token(name),
+    };
+    let shown = ask(Method::GET, url, "/v1/me", &account.token, None).await;
+    shown.context("come with a signed token (is it the server's secret?)")?;
+    Ok(account)
+}
+
 /// Registers somebody.
 pub(crate) async fn register(url: &str, name: &str) -> Result<Account> {
     // A throw-away account that nobody knows the password of: the time is its secret's salt.
@@ -35,7 +51,7 @@ pub(crate) async fn register(url: &str, name: &str) -> Result<Account> {
         SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos()
     );
     let body = json!({ "name": name, "password": password });
-    let answer = post(url, "/v1/users", "", &body)
+    let answer = ask(Method::POST, url, "/v1/users", "", Some(&body))
         .await
         .context("register a user")?;
     let token = answer["token"]
@@ -49,6 +65,9 @@ pub(crate) async fn register(url: &str, name: &str) -> Result<Account> {
     Ok(Account { id, token })
 }
 
+/// Members with which a room can begin, beside its maker.
+const FIRST_MEMBERS: usize = 100;
+
 /// Makes a group; its id.
 pub(crate) async fn make_room(
     url: &str,
@@ -56,42 +75,80 @@ pub(crate) async fn make_room(
     name: &str,
     members: &[String],
 ) -> Result<String> {
-    let body = json!({ "name": name, "members": members });
-    let answer = post(url, "/v1/rooms", &owner.token, &body)
+    let (first, others) = members.split_at(members.len().min(FIRST_MEMBERS));
+    let body = json!({ "name": name, "members": first });
+    let answer = ask(Method::POST, url, "/v1/rooms", &owner.token, Some(&body))
         .await
         .context("make a room")?;
-    Ok(answer["room"]["id"]
+    let room = answer["room"]["id"]
         .as_str()
         .context("no room in the answer")?
-        .to_owned())
+        .to_owned();
+    for member in others {
+        let body = json!({ "user": member });
+        let path = format!("/v1/rooms/{}/members", escaped(&room));
+        let invited = ask(Method::POST, url, &path, &owner.token, Some(&body)).await;
+        invited.context("bring somebody into a room")?;
+    }
+    Ok(room)
 }
 
-async fn post(url: &str, path: &str, token: &str, body: &Value) -> Result<Value> {
+/// A page of a room's events after a sequence.
+pub(crate) async fn page(url: &str, token: &str, room: &str, after: u64) -> Result<Value> {
+    let room = escaped(room);
+    let path = format!("/v1/rooms/{room}/messages?after={after}&limit=200");
+    let page = ask(Method::GET, url, &path, token, None).await;
+    page.context("read a room's history")
+}
+
+/// Rooms' names have nothing else in them that a path cannot.
+fn escaped(room: &str) -> String {
+    room.replace('#', "%23").replace(':', "%3A")
+}
+
+async fn ask(
+    method: Method,
+    url: &str,
+    path: &str,
+    token: &str,
+    body: Option<&Value>,
+) -> Result<Value> {
     let uri: Uri = url.parse().with_context(|| format!("--url {url}"))?;
     let host = uri
         .authority()
         .with_context(|| format!("--url {url}: no host"))?
         .to_string();
-    let stream = TcpStream::connect(&host)
+    let port = if uri.port().is_some() { "" } else { ":80" };
+    let stream = TcpStream::connect(format!("{host}{port}"))
         .await
         .with_context(|| format!("connect to {host}"))?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let mut request = Request::post(path)
-        .header(HOST, &host)
-        .header(CONTENT_TYPE, "application/json");
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(HOST, &host);
     if !token.is_empty() {
         request = request.header(AUTHORIZATION, format!("Bearer {token}"));
     }
-    let request = request.body(Full::new(Bytes::from(body.to_string())))?;
-    let answer = tokio::select! {
-        answer = sender.send_request(request) => answer?,
+    if body.is_some() {
+        request = request.header(CONTENT_TYPE, "application/json");
+    }
+    let body = body.map(Value::to_string).unwrap_or_default();
+    let request = request.body(Full::new(Bytes::from(body)))?;
+    let answering = async {
+        let answer = sender.send_request(request).await?;
+        let status = answer.status();
+        let bytes = answer.into_body().collect().await?.to_bytes();
+        Ok::<_, anyhow::Error>((status, bytes))
+    };
+    let (status, bytes) = tokio::select! {
+        biased;
+        answer = answering => answer?,
         ended = connection => {
             ended?;
             bail!("{host} hung up");
         }
     };
-    let status = answer.status();
-    let bytes = answer.into_body().collect().await?.to_bytes();
     let answer: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
     if !status.is_success() {
         bail!("{host} answers {status}: {}", answer["error"]["message"]);

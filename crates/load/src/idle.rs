@@ -3,13 +3,14 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use chinwag_client::connect::Options;
 use chinwag_client::connection::Connection;
 use tokio::task::JoinSet;
 
 use crate::account;
 use crate::args::{Idle, Load};
-use crate::member;
-use crate::steady::url;
+use crate::cast::url;
+use crate::sign::Signer;
 
 /// Connections of one user. Each user's presence is told to their other sessions, as it is to a
 /// few devices of a person.
@@ -61,9 +62,12 @@ pub(crate) async fn run(load: &Load, idle: &Idle) -> Result<()> {
 /// Registers users and puts them, ten by ten, into three rooms; their tokens.
 async fn users_in_rooms(load: &Load, users: usize) -> Result<Vec<String>> {
     let run = account::run_name();
+    let signer = load.token_secret_file.as_deref();
+    let signer = signer.map(Signer::from_file).transpose()?;
     let mut all = Vec::with_capacity(users);
     for user in 0..users {
-        all.push(account::register(url(load, user), &format!("idle-{run}-{user}")).await?);
+        let name = format!("idle-{run}-{user}");
+        all.push(account::come(url(load, user), &name, signer.as_ref()).await?);
     }
     for (at, ten) in all.chunks(10).enumerate() {
         let others: Vec<String> = ten.iter().skip(1).map(|user| user.id.clone()).collect();
@@ -89,12 +93,19 @@ async fn hold(load: &Load, tokens: &[String], count: usize, held: &mut Held) -> 
             .get(number % tokens.len().max(1))
             .cloned()
             .unwrap_or_default();
-        opening.spawn(async move { member::connect(&address, &token).await });
+        opening.spawn(async move { connect(&address, &token).await });
     }
     while let Some(opened) = opening.join_next().await {
         answer(held, opened??);
     }
     Ok(())
+}
+
+/// Opens a session; it is subscribed to its rooms by itself.
+async fn connect(url: &str, token: &str) -> Result<Connection> {
+    let socket = format!("{}/connection/websocket", url.replacen("http", "ws", 1));
+    let connected = Connection::connect(&Options::new(&socket, token)).await;
+    Ok(connected.with_context(|| format!("connect to {socket}"))?.0)
 }
 
 fn answer(held: &mut Held, mut connection: Connection) {

@@ -74,6 +74,8 @@ pub enum Ending {
 
 /// Wrong settings or arguments: `EX_USAGE` of sysexits(3). Starting again will not help.
 pub const USAGE: u8 = 64;
+/// A measurement was made, and found promises broken.
+const VIOLATED: u8 = 1;
 const UNAVAILABLE: u8 = 69;
 const INTERNAL: u8 = 70;
 
@@ -91,6 +93,8 @@ impl Ending {
             Self::Listen { .. } => UNAVAILABLE,
             Self::Early(_) => 0,
             Self::Failed(_) | Self::Stragglers(_) | Self::AtOnce(_) => INTERNAL,
+            Self::Load(error) if error.is::<chinwag_load::Usage>() => USAGE,
+            Self::Load(error) if error.is::<chinwag_load::Violated>() => VIOLATED,
             Self::Load(_) | Self::System { .. } => INTERNAL,
         }
     }
