@@ -12,6 +12,7 @@
 //! - `sdk`: the official SDKs of the open protocol, unmodified.
 //! - `browser`: the page, in a real browser.
 //! - `weather`: Redis goes away and comes back while people are connected.
+//! - `topology`: Redis through sentinels, as a cluster, and as several servers; what dies is replaced.
 //! - `dashboards`: every query of the dashboard and the alerts, in a real Prometheus.
 
 #![expect(
@@ -33,5 +34,6 @@ mod presence;
 mod restart;
 mod rubbish;
 mod sdk;
+mod topology;
 mod user;
 mod weather;

@@ -18,8 +18,9 @@ pub const API_KEY: &str = "only-for-tests-key-only-for-tests-key";
 
 /// A Redis, an archive, and any number of processes.
 pub struct Cluster {
-    /// The Redis that they share.
+    /// The Redis that they share; not started if they use another.
     pub redis: Redis,
+    redis_url: String,
     folder: TempDir,
     archive: String,
     settings: BTreeMap<String, String>,
@@ -40,12 +41,27 @@ impl Cluster {
     /// # Errors
     /// If Redis cannot be started.
     pub fn new() -> Result<Self> {
+        let redis = Redis::start()?;
+        let url = redis.url();
+        Self::on(redis, url)
+    }
+
+    /// The same over other Redis servers, whose life is the caller's.
+    ///
+    /// # Errors
+    /// If there is no place for its files.
+    pub fn over(url: &str) -> Result<Self> {
+        Self::on(Redis::none()?, url.to_owned())
+    }
+
+    fn on(redis: Redis, redis_url: String) -> Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("chinwag-cluster-")
             .tempdir()?;
         let archive = format!("sqlite:{}", folder.path().join("archive.db").display());
         Ok(Self {
-            redis: Redis::start()?,
+            redis,
+            redis_url,
             folder,
             archive,
             settings: BTreeMap::new(),
@@ -74,7 +90,7 @@ impl Cluster {
         let mut arguments: Vec<String> = vec![role.to_owned()];
         let mut add =
             |flag: &str, value: &str| arguments.extend([flag.to_owned(), value.to_owned()]);
-        add("--redis", &self.redis.url());
+        add("--redis", &self.redis_url);
         add("--admin-listen", "127.0.0.1:0");
         add("--data", &self.folder.path().display().to_string());
         if role == "gateway" {

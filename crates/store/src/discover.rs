@@ -92,7 +92,7 @@ async fn ask(
 
 /// What sentinels say, by the one that knows of the latest failover.
 fn primary(answers: Vec<Answer>, master: &str) -> Result<Address> {
-    let mut problems = Vec::new();
+    let mut problems = Problems::default();
     let mut best: Option<(u64, Address)> = None;
     for (sentinel, answer) in answers {
         match answer.and_then(watched) {
@@ -100,15 +100,38 @@ fn primary(answers: Vec<Answer>, master: &str) -> Result<Address> {
                 best = Some((epoch, address));
             }
             Ok(_) => {}
-            Err(error) => problems.push(format!("{sentinel}: {error}")),
+            Err(error) => problems.note(&sentinel, &error),
         }
     }
-    best.map(|(_, address)| address).ok_or_else(|| {
-        let problems = problems.join("; ");
-        Error::Unavailable(format!(
-            "no sentinel knows the primary {master}: {problems}"
-        ))
-    })
+    let nobody = || problems.error(&format!("no sentinel knows the primary {master}"));
+    best.map(|(_, address)| address).ok_or_else(nobody)
+}
+
+/// Why those who were asked did not say.
+#[derive(Default)]
+struct Problems {
+    shown: Vec<String>,
+    /// Somebody answered, and will not answer otherwise if asked again.
+    refused: bool,
+}
+
+impl Problems {
+    fn note(&mut self, asked: &Address, error: &Error) {
+        self.refused |= matches!(error, Error::Refused { .. });
+        self.shown.push(format!("{asked}: {error}"));
+    }
+
+    fn error(&self, what: &str) -> Error {
+        let mut problem = format!("{what}; {}", self.shown.join("; "));
+        if problem.contains("cluster support disabled") {
+            problem.push_str("; write redis://HOST:PORT for a server that is in no cluster");
+        }
+        if self.refused {
+            let command = "start";
+            return Error::Refused { command, problem };
+        }
+        Error::Unavailable(problem)
+    }
 }
 
 /// The configuration epoch and address in a sentinel's answer.
@@ -131,7 +154,7 @@ fn watched(answer: Value) -> Result<(u64, Address)> {
 
 /// What servers of a cluster say, slot by slot by whom is right.
 fn cluster(answers: Vec<Answer>) -> Result<Map> {
-    let mut problems = Vec::new();
+    let mut problems = Problems::default();
     let mut table: Vec<Option<(u64, usize)>> = vec![None; usize::from(SLOTS)];
     let mut addresses: Vec<Address> = Vec::new();
     for (server, answer) in answers {
@@ -139,7 +162,7 @@ fn cluster(answers: Vec<Answer>) -> Result<Map> {
         let view = match answer {
             Ok(view) => view,
             Err(error) => {
-                problems.push(format!("{server}: {error}"));
+                problems.note(&server, &error);
                 continue;
             }
         };
@@ -164,10 +187,7 @@ fn cluster(answers: Vec<Answer>) -> Result<Map> {
         }
     }
     if table.iter().all(Option::is_none) {
-        let problems = problems.join("; ");
-        return Err(Error::Unavailable(format!(
-            "nobody has any slot of the cluster; {problems}"
-        )));
+        return Err(problems.error("nobody has any slot of the cluster"));
     }
     let table: Vec<Option<usize>> = table
         .iter()

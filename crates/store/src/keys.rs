@@ -104,6 +104,12 @@ impl Keys {
         format!("sent:{{{}}}:{room}:{bucket}", self.tag(self.of_room(room)))
     }
 
+    /// The pub/sub channel of a room, for whoever asks a server where it is.
+    #[must_use]
+    pub fn channel_of(&self, room: &RoomId) -> String {
+        self.channel(room)
+    }
+
     /// The pub/sub channel of a room.
     pub(crate) fn channel(&self, room: &RoomId) -> String {
         format!("channel:{{{}}}:{room}", self.tag(self.of_room(room)))

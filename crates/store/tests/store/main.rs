@@ -12,4 +12,5 @@ mod mark;
 mod member;
 mod room;
 mod support;
+mod topology;
 mod user;
