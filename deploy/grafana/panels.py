@@ -317,6 +317,8 @@ REDIS = [
     lines("Commands to Redis", "A second, by command or function.", (rate("chinwag_redis_command_seconds_count", "command"), "{{command}}"), unit="cps", stacked=True),
     lines("Reconnects", "Connections made anew after a loss, by what they are for.",
           (rate("chinwag_redis_reconnects_total", "connection"), "{{connection}}"), unit="cps"),
+    lines("Takeovers", "Times that another server took over what one had, as seen by the busiest process: failovers, and slots that were moved.",
+          (highest("chinwag_redis_placements_total"), "takeovers")),
     lines("Errors", "By kind.", (rate("chinwag_redis_errors_total", "kind"), "{{kind}}"), unit="cps"),
     lines("Clients", "Connections that Redis has, those of others included.", (highest("chinwag_redis_connected_clients"), "clients")),
 ]

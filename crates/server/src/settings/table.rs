@@ -64,7 +64,13 @@ const LOG_WORKERS: &[Role] = &[Role::Up, Role::Fanout, Role::Archiver];
 const FANOUT: &[Role] = &[Role::Up, Role::Fanout];
 const PRESENCE: &[Role] = &[Role::Up, Role::Presence];
 
-const REDIS: Kind = Url(&["redis", "redis+unix", "unix"]);
+const REDIS: Kind = Url(&[
+    "redis",
+    "redis+sentinel",
+    "redis+cluster",
+    "redis+unix",
+    "unix",
+]);
 const SQL: Kind = Url(&["sqlite", "postgres", "postgresql"]);
 /// Shorter secrets can be guessed offline from one signed token.
 const SECRET: Kind = Secret(32);
@@ -90,7 +96,7 @@ const fn row(
 pub const KEYS: &[Row] = &[
     row(ALL, "data.dir", Path, ".chinwag", "Folder for what this host keeps: the private Redis, the embedded archive, the generated secret."),
 
-    row(ALL, "redis.url", REDIS, "", "The Redis that all processes share. Empty: `chinwag up` runs a private one in data.dir; the other subcommands need it."),
+    row(ALL, "redis.url", REDIS, "", "The Redis that all processes share. One server: `redis://host:port/db`. The primary that sentinels watch: `redis+sentinel://host:port,host:port/NAME`. A cluster: `redis+cluster://host:port,host:port`. Several servers that share the partitions, in an order that is fixed at first start: `redis://a:port,b:port`. Empty: `chinwag up` runs a private one in data.dir; the other subcommands need it."),
     row(UP, "redis.bin", Path, "", "The server that `chinwag up` runs. Empty: redis-server or valkey-server from PATH."),
     row(UP, "redis.fsync", Choice(&["everysec", "always"]), "everysec", "When the private Redis writes to disk: `everysec` may lose the last second when the power fails, `always` nothing, at the price of speed."),
     row(ALL, "redis.partitions", Integer(1, 1024), "64", "Partitions of the message log: an upper limit for workers of one kind. Stored in Redis at the first start and checked ever after."),
