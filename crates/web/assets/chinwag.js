@@ -1,6 +1,6 @@
 /**
  * The browser client of chinwag: a connection that is kept, rooms whose events arrive once and in order, and messages
- * that are kept until they are acknowledged.
+ * that are kept until they are in the archive.
  *
  *     import { Accounts, Chinwag } from '/chinwag.js';
  *     const { user, token } = await new Accounts().logIn({ name: 'alice', password });
@@ -43,7 +43,8 @@ const VERSION = '0.1.0';
  * - `joined`, `parted`: the server began or ended the subscription to a room by itself.
  * - `presence`: changes of who is online in a room. `read`: this user read a room, here or elsewhere.
  *   `activity`: something happened in a room of this user that is not subscribed.
- * - `outbox`: a message on its way changed its state, or arrived.
+ * - `outbox`: a message on its way changed its state, arrived, or is in the archive.
+ * - `archived`: the archive has a room's events up to this one.
  *
  * @typedef {{
  *   state: State,
@@ -56,6 +57,7 @@ const VERSION = '0.1.0';
  *   read: { room: string, seq: number, unread: number },
  *   activity: { room: string, seq: number },
  *   outbox: { room: string },
+ *   archived: { room: string, seq: number },
  * }} Events
  */
 
@@ -72,14 +74,14 @@ export class Chinwag extends Emitter {
    * @param {() => Promise<string>} settings.token called for each connection and before a token expires; to give up, it
    *   rejects with a Failure that is not temporary
    * @param {string} [settings.url] the socket's address; by default the page's own server
-   * @param {Storage} [settings.storage] keeps unsent messages over a reload
+   * @param {Storage} [settings.storage] keeps messages over a reload until they are archived
    * @param {typeof globalThis.WebSocket} [settings.WebSocket]
    * @param {Backoff} [settings.backoff] waits between attempts to connect
    */
   constructor({ user, token, url = ownServer(), storage, WebSocket, backoff }) {
     super();
     this.user = user;
-    const hello = async () => ({ token: await token(), name: 'chinwag-js', version: VERSION, subs: this.#feed.positions() });
+    const hello = async () => ({ token: await token(), name: 'chinwag-js', version: VERSION, data: { marks: true }, subs: this.#feed.positions() });
     this.#feed = new Feed({ page: (request) => this.page(request) });
     this.#link = new Link({ url, hello, WebSocket, backoff });
     this.outbox = new Outbox({ send: ({ room, id, body }) => this.#call('message.send', { room, id, body }), storage });
@@ -133,7 +135,7 @@ export class Chinwag extends Emitter {
   async page(request) {
     /** @type {Page} */
     const page = await this.rpc('message.page', request);
-    for (const event of page.events) this.#confirm(event);
+    for (const event of page.events) this.#confirm(event, page.epoch);
     if (!page.has_after && this.#followed.has(request.room)) {
       this.#feed.seen(request.room, { epoch: page.epoch, seq: page.seq });
     }
@@ -141,8 +143,8 @@ export class Chinwag extends Emitter {
   }
 
   /**
-   * Sends a message, now or as soon as there is a connection, and repeats it under the same id until the server has
-   * taken or refused it. `outbox` events tell its progress.
+   * Sends a message, now or as soon as there is a connection, and repeats it under the same id until the archive has
+   * it or the server refuses it. `outbox` events tell its progress.
    *
    * @param {string} room
    * @param {any} body any JSON of at most 32 KiB; the chat page understands `{ text }`
@@ -180,10 +182,11 @@ export class Chinwag extends Emitter {
     this.#feed.on('event', (detail) => {
       // In this order a message is in the room before it leaves the outbox, and never in neither.
       this.emit('event', detail);
-      this.#confirm(detail.event);
+      this.#confirm(detail.event, this.#feed.position(detail.room)?.epoch ?? '');
     });
     this.#feed.on('reset', ({ room }) => {
       this.#arrived(room);
+      this.outbox.rewound(room);
       this.emit('reset', { room });
     });
     this.#feed.on('signal', (detail) => this.#signalled(detail));
@@ -226,16 +229,25 @@ export class Chinwag extends Emitter {
     });
   }
 
-  /** @param {{ room: string, data: any }} signal */
-  #signalled({ room, data }) {
-    if (data?.type === 'presence') this.emit('presence', { room, users: data.users });
+  /** @param {{ room: string, data: any, info?: object }} signal */
+  #signalled({ room, data, info }) {
+    // What somebody published says who; a mark is the server's.
+    if (data?.type === 'archived' && !info) this.#marked(room, data);
+    else if (data?.type === 'presence') this.emit('presence', { room, users: data.users });
     else if (data?.type === 'read') this.emit('read', { room: data.room, seq: data.seq, unread: data.unread });
     else if (data?.type === 'activity') this.emit('activity', { room: data.room, seq: data.seq });
   }
 
-  /** @param {RoomEvent} event */
-  #confirm({ type, user, id }) {
-    if (type === 'message' && user === this.user && id) this.outbox.confirm(id);
+  /** @param {string} room @param {{ seq: unknown, epoch: unknown }} mark */
+  #marked(room, { seq, epoch }) {
+    if (!Number.isSafeInteger(seq) || typeof epoch !== 'string' || epoch === '') return;
+    this.outbox.marked(room, { epoch, seq: Number(seq) });
+    this.emit('archived', { room, seq: Number(seq) });
+  }
+
+  /** @param {RoomEvent} event @param {string} epoch */
+  #confirm({ type, user, id, seq }, epoch) {
+    if (type === 'message' && user === this.user && id) this.outbox.confirm(id, { epoch, seq });
   }
 
   /** One's own message should have come back by now. @param {string} room @param {number} seq */
@@ -247,7 +259,8 @@ export class Chinwag extends Emitter {
 
   /** What lies behind our position has come, even where its event was passed over. @param {string} room */
   #arrived(room) {
-    this.outbox.arrived(room, this.#feed.position(room)?.seq ?? 0);
+    const position = this.#feed.position(room);
+    if (position) this.outbox.arrived(room, position);
   }
 
   /** @param {string} method @param {object} data */

@@ -106,6 +106,7 @@ const FILES: &[(&str, &[u8])] = embed! {
     "page/theme.js"
     "page/timeline.js"
     "page/unread.js"
+    "page/unsent.js"
     "page/welcome.js"
     "page/when.js"
     "page/words.js"

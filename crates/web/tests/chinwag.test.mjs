@@ -52,7 +52,7 @@ test('a message is sent, acknowledged, and over when its event comes', async (co
   const { id } = chat.send('r', { text: 'hello' });
   const { rpc } = FakeSocket.last.commands('rpc')[0];
   assert.deepEqual(rpc, { method: 'message.send', data: { room: 'r', id, body: { text: 'hello' } } });
-  FakeSocket.last.answer('message.send', { id, seq: 3 });
+  FakeSocket.last.answer('message.send', { id, seq: 3, epoch: '1', durability: 'accepted' });
   await settled();
   assert.equal(chat.outbox.in('r')[0].state, 'sent');
   FakeSocket.last.say(push('r', 3, { id, user: 'ann' }));
@@ -79,7 +79,7 @@ test('a message whose answer was lost is sent again, and its recovered event end
 test('an acknowledged message that does not come back is fetched', async (context) => {
   const { chat, seen, tick } = await chatting(context);
   const { id } = chat.send('r', 'hello');
-  FakeSocket.last.answer('message.send', { id, seq: 4 });
+  FakeSocket.last.answer('message.send', { id, seq: 4, epoch: '1', durability: 'accepted' });
   await settled();
   tick(2000);
   await settled();
@@ -114,7 +114,7 @@ test('a direct room that begins with our message shows that message', async (con
   FakeSocket.last.answer('message.page', { ...historyPage(0, {}), epoch: '1' });
   await page;
   const { id } = chat.send(room, 'hello');
-  FakeSocket.last.answer('message.send', { id, seq: 1 });
+  FakeSocket.last.answer('message.send', { id, seq: 1, epoch: '1', durability: 'accepted' });
   await settled();
   FakeSocket.last.say({ push: { channel: room, subscribe: { epoch: '1', offset: 1 } } });
   await settled();

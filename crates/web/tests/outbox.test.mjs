@@ -1,19 +1,26 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { afterEach, test } from 'node:test';
 
 import { Backoff } from '../assets/client/backoff.js';
 import { Failure } from '../assets/client/failure.js';
 import { Outbox } from '../assets/client/outbox.js';
 import { settled } from './make.mjs';
 
+/** A connection that stays up would have its outbox ask for ever. @type {Outbox[]} */
+const open = [];
+afterEach(() => open.splice(0).forEach((outbox) => outbox.pause()));
+
 /** An outbox whose sending the test answers. */
 function outboxWith(storage) {
   const sending = [];
   const send = (entry) => new Promise((resolve, reject) => sending.push({ id: entry.id, text: entry.body, resolve, reject }));
-  const outbox = new Outbox({ send, storage, backoff: new Backoff({ base: 1000, random: () => 1 }) });
+  const outbox = new Outbox({ send, storage, backoff: new Backoff({ base: 1000, random: () => 1 }), random: () => 0.5 });
+  open.push(outbox);
   const states = () => outbox.in('r').map(({ state }) => state);
   return { outbox, sending, states };
 }
+
+const ack = (seq, more = {}) => ({ seq, epoch: '1', durability: 'accepted', duplicate: false, ...more });
 
 const busy = () => new Failure({ code: 100, message: 'busy', temporary: true });
 
@@ -24,7 +31,7 @@ test('nothing is sent without a connection, everything with one, in order', asyn
   assert.deepEqual(states(), ['waiting', 'waiting', 'waiting']);
   outbox.resume();
   assert.deepEqual(sending.map(({ text }) => text), ['one', 'elsewhere']);
-  sending[0].resolve({ seq: 1 });
+  sending[0].resolve(ack(1));
   await settled();
   assert.deepEqual(sending.map(({ text }) => text), ['one', 'elsewhere', 'two']);
   assert.deepEqual(states(), ['sent', 'sending', 'waiting']);
@@ -65,7 +72,7 @@ test('a refused message stays with its reason, does not hold up others, and can 
   sending[0].reject(new Failure({ code: 103, message: 'muted' }));
   await settled();
   assert.deepEqual(states(), ['failed', 'sending']);
-  sending[1].resolve({ seq: 1 });
+  sending[1].resolve(ack(1));
   await settled();
   outbox.retry(id);
   assert.equal(sending[2].id, id);
@@ -79,7 +86,7 @@ test('the event ends it, also when the acknowledgement never came', async () => 
   const { outbox, sending } = outboxWith();
   outbox.resume();
   const { id } = outbox.add('r', 'one');
-  outbox.confirm(id);
+  outbox.confirm(id, { epoch: '1', seq: 1 });
   assert.equal(outbox.in('r').length, 0);
   sending[0].reject(Failure.timeout());
   await settled();
@@ -91,11 +98,11 @@ test('what was acknowledged is over when the position has passed it', async () =
   const { outbox, sending } = outboxWith();
   outbox.resume();
   outbox.add('r', 'one');
-  sending[0].resolve({ seq: 7 });
+  sending[0].resolve(ack(7));
   await settled();
-  outbox.arrived('r', 6);
+  outbox.arrived('r', { epoch: '1', seq: 6 });
   assert.equal(outbox.in('r').length, 1);
-  outbox.arrived('r', 7);
+  outbox.arrived('r', { epoch: '1', seq: 7 });
   assert.equal(outbox.in('r').length, 0);
 });
 
@@ -109,8 +116,10 @@ test('unsent messages outlive a reload with their ids', async () => {
   const after = outboxWith(storage);
   after.outbox.resume();
   assert.equal(after.sending[0].id, id);
-  after.sending[0].resolve({ seq: 1 });
+  after.sending[0].resolve(ack(1));
   await settled();
+  assert.deepEqual(kept.map(({ body }) => body), ['one', 'two']);
+  after.outbox.marked('r', { epoch: '1', seq: 1 });
   assert.deepEqual(kept.map(({ body }) => body), ['two']);
 });
 
@@ -118,4 +127,68 @@ test('there is an end to what can be written without a connection', () => {
   const { outbox } = outboxWith();
   for (let count = 0; count < 200; count += 1) outbox.add('r', 'x');
   assert.throws(() => outbox.add('r', 'x'), Failure);
+});
+
+/** Everything that is sent from now on is accepted, from this place on. */
+async function accept(sending, from, epoch = '1') {
+  let seq = from;
+  for (let next = 0; next < sending.length; next += 1) {
+    if (sending[next].done) continue;
+    sending[next].done = true;
+    sending[next].resolve(ack(seq, { epoch }));
+    seq += 1;
+    await settled();
+  }
+}
+
+test('what was taken is kept until it is archived', async () => {
+  const { outbox, sending } = outboxWith();
+  const durable = [];
+  outbox.on('durable', ({ id }) => durable.push(id));
+  outbox.resume();
+  const ids = ['one', 'two'].map((text) => outbox.add('r', text).id);
+  await accept(sending, 5);
+  outbox.marked('r', { epoch: '1', seq: 5 });
+  assert.deepEqual(durable, ids.slice(0, 1));
+  outbox.marked('r', { epoch: '2', seq: 9 });
+  assert.deepEqual(durable, ids.slice(0, 1), 'a later epoch says nothing of what was not seen in it');
+  sending.at(-1).resolve(ack(6, { duplicate: true }));
+  await settled();
+  assert.deepEqual(durable, ids);
+  assert.equal(outbox.keeps(ids[1]), false);
+});
+
+test('what was taken back goes out again, in order and before what is new', async () => {
+  const { outbox, sending } = outboxWith();
+  outbox.resume();
+  for (const text of ['one', 'two']) outbox.add('r', text);
+  await accept(sending, 5);
+  outbox.arrived('r', { epoch: '1', seq: 6 });
+  assert.equal(outbox.in('r').length, 0);
+  outbox.pause();
+  outbox.add('r', 'three');
+  outbox.rewound('r');
+  assert.equal(outbox.in('r').length, 3);
+  outbox.resume();
+  await accept(sending, 3, '2');
+  assert.deepEqual(sending.map(({ text }) => text), ['one', 'two', 'one', 'two', 'three']);
+  assert.deepEqual(outbox.in('r').map(({ seq }) => seq), [3, 4, 5]);
+});
+
+test('without a word the first is asked for; a server that never says is taken at its word', async (context) => {
+  context.mock.timers.enable({ apis: ['setTimeout'] });
+  const { outbox, sending } = outboxWith();
+  outbox.resume();
+  outbox.add('r', 'one');
+  await accept(sending, 1);
+  outbox.arrived('r', { epoch: '1', seq: 1 });
+  for (let count = 2; count <= 4; count += 1) {
+    context.mock.timers.tick(10_000);
+    assert.equal(sending.length, count);
+    await accept(sending, 1);
+  }
+  assert.equal(outbox.keeps(sending[0].id), true);
+  context.mock.timers.tick(10_000);
+  assert.equal(outbox.keeps(sending[0].id), false);
+  assert.equal(sending.length, 4);
 });

@@ -30,7 +30,7 @@ const EVENT_TYPES = new Set(['message', 'member', 'room', 'publication']);
  * @extends {Emitter<{
  *   event: { room: string, event: RoomEvent, live: boolean },
  *   reset: { room: string },
- *   signal: { room: string, data: any },
+ *   signal: { room: string, data: any, info?: object },
  * }>}
  */
 export class Feed extends Emitter {
@@ -98,7 +98,7 @@ export class Feed extends Emitter {
    * @param {string} room
    * @param {Subscription} subscription
    */
-  subscribed(room, { epoch, offset = 0, publications = [] }) {
+  subscribed(room, { epoch, offset = 0, publications = [], recovered = false }) {
     const track = this.#track(room);
     track.subscribed = true;
     if (epoch === undefined) return;
@@ -107,6 +107,8 @@ export class Feed extends Emitter {
       track.sequence = new Sequence({ epoch, seq: offset });
       return;
     }
+    // In a later epoch only the server knows whether what was seen is still there.
+    if (recovered && offset >= sequence.seq) sequence.epoch = epoch;
     if (epoch !== sequence.epoch || offset < sequence.seq) return this.#reset(room, sequence, { epoch, seq: offset });
     for (const publication of publications) this.#take(room, sequence, publication, false);
     sequence.expect(offset);
@@ -118,8 +120,8 @@ export class Feed extends Emitter {
    * @param {Publication} publication
    */
   published(room, publication) {
-    const { data, offset } = publication;
-    if (!offset) return this.emit('signal', { room, data });
+    const { data, offset, info } = publication;
+    if (!offset) return this.emit('signal', { room, data, info });
     const track = this.#track(room);
     track.sequence ??= new Sequence({ epoch: '', seq: offset - 1 });
     this.#take(room, track.sequence, publication, true);

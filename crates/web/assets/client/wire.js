@@ -50,3 +50,14 @@ export function failureOf({ code, message, temporary }) {
   // 100 and 111 are temporary by definition, whether or not the flag came along.
   return new Failure({ code, message, temporary: temporary === true || code === 100 || code === 111 });
 }
+
+/**
+ * Whether an epoch comes after another. Those of other servers than ours have no order.
+ *
+ * @param {string} one
+ * @param {string} other
+ */
+export function isLater(one, other) {
+  const isNumber = /^\d{1,20}$/;
+  return isNumber.test(one) && isNumber.test(other) && BigInt(one) > BigInt(other);
+}

@@ -1,5 +1,4 @@
 /** @import { Session } from '../client/accounts.js' */
-/** @import { Entry, Storage } from '../client/outbox.js' */
 /** @import { Room } from '../client/types.js' */
 
 import { Accounts, Chinwag } from '../chinwag.js';
@@ -15,6 +14,7 @@ import { People } from './people.js';
 import { showRoomHeader } from './room-header.js';
 import { RoomList, roomAddress, roomOfAddress } from './room-list.js';
 import { Rooms } from './rooms.js';
+import { dropUnsent, unsentOf } from './unsent.js';
 import { roomName } from './words.js';
 
 const WIDE = matchMedia('(min-width: 75rem)');
@@ -191,8 +191,8 @@ export class ChatPage {
   /** @param {Accounts} accounts @param {string} token */
   async #logOut(accounts, token) {
     this.#over = true;
-    sessionStorage.removeItem(unsentKey(this.#chat.user));
     this.#chat.disconnect();
+    dropUnsent(this.#chat.user);
     // Without a connection the token lives on at the server until it expires, but nobody here knows it any more.
     await accounts.logOut(token).catch(() => {});
     this.#end('');
@@ -219,32 +219,4 @@ function isRoom(channel) {
 /** @param {string} address */
 function go(address) {
   location.hash = address;
-}
-
-/**
- * Unsent messages outlive a reload in `sessionStorage`: it belongs to one tab, so that two tabs never send for each other.
- *
- * @param {string} user
- * @returns {Storage}
- */
-function unsentOf(user) {
-  const key = unsentKey(user);
-  return {
-    load() {
-      try {
-        return /** @type {Entry[]} */ (JSON.parse(sessionStorage.getItem(key) ?? '[]'));
-      } catch {
-        return [];
-      }
-    },
-    save(entries) {
-      if (entries.length === 0) sessionStorage.removeItem(key);
-      else sessionStorage.setItem(key, JSON.stringify(entries));
-    },
-  };
-}
-
-/** @param {string} user */
-function unsentKey(user) {
-  return `chinwag.unsent.${user}`;
 }

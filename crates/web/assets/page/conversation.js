@@ -22,6 +22,8 @@ export class Conversation {
   #timeline = new Timeline();
   /** @type {number | null} */
   #unreadAfter = null;
+  /** How far the archive has the room, by its last word; 0 if it has said none. */
+  #archived = 0;
   /** Messages of others that came while the reader was elsewhere in the history. */
   #unseen = 0;
   /** Rises with each room that is opened: answers for an earlier one are outdated. */
@@ -51,6 +53,7 @@ export class Conversation {
     chat.on('event', (happened) => this.#happened(happened));
     chat.on('reset', ({ room }) => room === this.room && this.#again());
     chat.on('outbox', ({ room }) => room === this.room && this.#draw());
+    chat.on('archived', ({ room, seq }) => room === this.room && this.#stored(seq));
     chat.on('ready', () => this.#connected());
     directory.on('change', () => this.#draw());
   }
@@ -82,6 +85,7 @@ export class Conversation {
     this.#visit += 1;
     this.#timeline = new Timeline();
     this.#unseen = 0;
+    this.#archived = 0;
     this.#unreadAfter = null;
     this.#fetching = false;
     this.#list.clear();
@@ -168,11 +172,23 @@ export class Conversation {
     const { events, loaded, atStart, atEnd } = this.#timeline;
     if (!this.room || !loaded) return;
     if (!atEnd) this.#list.following = false;
-    const names = { nameOf: this.#directory.nameOf, me: this.#chat.user };
+    const isStored = (/** @type {RoomEvent} */ event) => this.#isStored(event);
+    const names = { nameOf: this.#directory.nameOf, me: this.#chat.user, isStored };
     const pending = atEnd ? this.#chat.outbox.in(this.room) : [];
     this.#note.textContent = atStart ? 'This is the beginning.' : 'Loading …';
     this.#list.show(linesOf({ events, pending, unreadAfter: this.#unreadAfter, names }));
     this.#look();
+  }
+
+  /** @param {number} seq */
+  #stored(seq) {
+    this.#archived = seq;
+    this.#draw();
+  }
+
+  /** Whether a message of the reader's is in the archive. What is older than the outbox is. @param {RoomEvent} event */
+  #isStored({ id, seq }) {
+    return !this.#chat.outbox.keeps(id ?? '') && (this.#archived === 0 || seq <= this.#archived);
   }
 
   /** Looks where the reader is, and does what follows from it. */

@@ -16,7 +16,7 @@ import { inWords, storyOf, textOf } from './words.js';
  * @property {() => HTMLLIElement} draw
  */
 
-/** @typedef {{ nameOf: (user: string) => string, me: string }} Names */
+/** @typedef {{ nameOf: (user: string) => string, me: string, isStored?: (event: RoomEvent) => boolean }} Names */
 
 /** @param {number} time @returns {Item} */
 export function dayItem(time) {
@@ -58,16 +58,28 @@ export function storyItem(event, { nameOf }) {
  * @param {Names & { compact: boolean }} how `compact`: it continues the one before by the same person
  * @returns {Item}
  */
-export function messageItem(event, { nameOf, me, compact }) {
+export function messageItem(event, { nameOf, me, isStored, compact }) {
   const { seq, user, id, time } = event;
   const name = nameOf(user);
   const own = user === me;
+  const stored = own && isStored?.(event) !== false;
   return {
     key: own && id ? `own:${id}` : `seq:${seq}`,
-    version: `${seq} ${compact} ${name}`,
+    version: `${seq} ${compact} ${name} ${stored}`,
     seq,
-    draw: () => row({ user, name, time, text: textOf(event.body), classes: classes({ compact, own }) }),
+    draw: () => {
+      const node = row({ user, name, time, text: textOf(event.body), classes: classes({ compact, own }) });
+      if (own) node.querySelector('.text')?.after(tick(stored));
+      return node;
+    },
   };
+}
+
+/** One for a message that the server has taken, two for one that is in the archive. @param {boolean} stored */
+function tick(stored) {
+  const words = stored ? 'Stored' : 'Sent';
+  const marks = element('span', { 'aria-hidden': 'true' }, stored ? '✓✓' : '✓');
+  return element('span', { class: 'tick', title: words }, marks, element('span', { class: 'unseen' }, words));
 }
 
 /** @param {Entry} entry @param {Names & { compact: boolean }} how @returns {Item} */
@@ -82,7 +94,7 @@ export function pendingItem(entry, { nameOf, me, compact }) {
     draw: () => {
       const what = classes({ compact, own: true, pending: !failed, failed });
       const node = row({ user: me, name, time, text: textOf(body), classes: what });
-      if (state !== 'sent') node.lastElementChild?.append(status(entry));
+      node.lastElementChild?.append(state === 'sent' ? tick(false) : status(entry));
       return node;
     },
   };
