@@ -110,6 +110,8 @@ export class Conversation {
   /** What is on screen is not to be trusted any more; the reader stays where they are, as far as that is still there. */
   #again() {
     const seen = this.#list.following ? 0 : this.#list.seenUpTo();
+    // What came live before counts no more: the same numbers may come again. On screen it stays until there is a page.
+    this.#timeline = new Timeline();
     void this.#begin(seen > 0 ? { around: seen } : {});
   }
 
