@@ -297,6 +297,9 @@ DELIVERY = [
 ]
 
 RECOVERY = [
+    lines("Reads of the past", "For readers who had missed something, by where it was found. In a storm of reconnections most is memory or shared.",
+          (rate("chinwag_gateway_past_reads_total", "source"), "{{source}}"), unit="cps", stacked=True),
+    lines("Recent events", "Bytes of them in memory, by gateway.", (total("chinwag_gateway_recent_bytes", "instance"), "{{instance}}"), unit="bytes", stacked=True),
     lines("Recoveries", "Subscriptions that asked to recover, by result. Those that could not are told to load the room anew.",
           (rate("chinwag_gateway_recoveries_total", "result"), "{{result}}"), unit="cps", stacked=True),
     lines("Replayed", "Publications sent to clients that came back.", (rate("chinwag_gateway_recovered_publications_total"), "publications"), unit="cps"),

@@ -12,6 +12,9 @@
 //! - `sdk`: the official SDKs of the open protocol, unmodified.
 //! - `browser`: the page, in a real browser.
 //! - `weather`: Redis goes away and comes back while people are connected.
+//! - `slow`: readers that take less than is said, beside others that do not.
+//! - `storm`: a crowd comes back at once.
+//! - `unheard`: publications are lost between Redis and a gateway.
 //! - `topology`: Redis through sentinels, as a cluster, and as several servers; what dies is replaced.
 //! - `dashboards`: every query of the dashboard and the alerts, in a real Prometheus.
 
@@ -34,6 +37,9 @@ mod presence;
 mod restart;
 mod rubbish;
 mod sdk;
+mod slow;
+mod storm;
 mod topology;
+mod unheard;
 mod user;
 mod weather;

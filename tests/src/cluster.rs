@@ -87,10 +87,18 @@ impl Cluster {
     /// # Errors
     /// If it does not start.
     pub fn start(&self, role: &str) -> Result<Process> {
+        self.start_at(role, &self.redis_url)
+    }
+
+    /// The same with another way to Redis.
+    ///
+    /// # Errors
+    /// As [`Cluster::start`].
+    pub fn start_at(&self, role: &str, redis: &str) -> Result<Process> {
         let mut arguments: Vec<String> = vec![role.to_owned()];
         let mut add =
             |flag: &str, value: &str| arguments.extend([flag.to_owned(), value.to_owned()]);
-        add("--redis", &self.redis_url);
+        add("--redis", redis);
         add("--admin-listen", "127.0.0.1:0");
         add("--data", &self.folder.path().display().to_string());
         if role == "gateway" {

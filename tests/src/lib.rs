@@ -3,6 +3,7 @@
 
 pub mod cluster;
 pub mod http;
+pub mod muffle;
 pub mod process;
 pub mod proxy;
 pub mod raw;

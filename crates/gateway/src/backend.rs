@@ -17,6 +17,7 @@ use tokio::sync::Mutex;
 
 use crate::batcher::{Batcher, Queued, Waiting, count};
 use crate::config::Config;
+use crate::past::Past;
 
 /// How often an operation is tried, with what Redis asked for done in between: a new epoch, then
 /// the room, then once more if Redis restarted just then.
@@ -35,6 +36,8 @@ pub struct Backend {
     batcher: Arc<Batcher>,
     /// Held while something is repaired, so that a crowd does not ask the archive the same.
     repair: Arc<Mutex<()>>,
+    /// Shared by all threads.
+    pub(crate) past: Arc<Past>,
 }
 
 /// A message that has its place.
@@ -55,6 +58,7 @@ impl Backend {
         config: Arc<Config>,
         context: Context,
     ) -> Self {
+        let past = Arc::new(Past::new(config.recent_limit));
         let batcher = Arc::new(Batcher::new(store.keys().partitions()));
         Self {
             store,
@@ -63,7 +67,15 @@ impl Backend {
             context,
             batcher,
             repair: Arc::default(),
+            past,
         }
+    }
+
+    /// The same with the past of another backend.
+    #[must_use]
+    pub(crate) fn with_past_of(mut self, other: &Self) -> Self {
+        self.past = Arc::clone(&other.past);
+        self
     }
 
     /// Writes an event. It has its turn in the partition's queue when this returns; the future

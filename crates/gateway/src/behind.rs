@@ -19,7 +19,7 @@ use crate::connection::Connection;
 use crate::delivery::Delivery;
 use crate::hub::{Delivered, Hub};
 use crate::outbox::{Put, Worth};
-use crate::recover::Missed;
+use crate::past::{After, Question};
 use crate::shard::Shard;
 
 /// Reads for connections that are behind under way at once, of one thread.
@@ -148,20 +148,22 @@ async fn read(shard: &Rc<Shard>, connection: &Rc<Connection>, room: &RoomId) -> 
     let piece = connection.behind.piece();
     let missed = {
         let _turn = shard.reads.acquire().await;
-        shard.backend.missed(room, from, piece, true).await
+        let question = Question {
+            since: from,
+            most: piece,
+            known: hub.position(room).unwrap_or(from),
+            archived: true,
+            age: None,
+        };
+        shard.backend.after(room, question).await
     };
     match missed {
-        Ok(Missed::Events(top, events)) => {
-            let kind = shard.backend.config.namespaces.kind(room);
-            let heard = std::time::Instant::now();
-            let deliveries = events
-                .iter()
-                .map(|event| Arc::new(Delivery::event(room.clone(), kind, event, heard)));
-            let (read, delivered) = take(hub, connection, room, from, top.position, deliveries);
+        Ok(After::Events(top, events)) => {
+            let (read, delivered) = take(hub, connection, room, from, top, &events);
             shard.count(&delivered);
             read
         }
-        Ok(Missed::Rewind(_)) => Read::Lost,
+        Ok(After::Rewind) => Read::Lost,
         Err(refusal) => {
             hub.pause(room, number, from);
             match is_for_good(&refusal) {
@@ -180,7 +182,7 @@ fn take(
     room: &RoomId,
     from: Position,
     top: Position,
-    deliveries: impl Iterator<Item = Arc<Delivery>>,
+    deliveries: &[Arc<Delivery>],
 ) -> (Read, Delivered) {
     let number = connection.number;
     let mut delivered = Delivered::default();

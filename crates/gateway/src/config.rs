@@ -46,6 +46,8 @@ pub struct Config {
     pub message_limit: usize,
     /// Most bytes that wait for one connection.
     pub outbox_limit: usize,
+    /// Most bytes of recent events that are kept in memory, of all rooms.
+    pub recent_limit: usize,
     /// Most subscriptions of one connection.
     pub subscriptions_per_connection: usize,
     /// Most rooms to which a session is subscribed by itself when it connects.
@@ -219,13 +221,14 @@ impl Namespaces {
     }
 }
 
-/// A personal channel is written by the server alone; its owner reads it.
+/// A personal channel is written by the server alone; its owner reads it. Nobody is told who comes and
+/// goes there: with many sessions of one user each would hear of each.
 const PERSONAL: Policy = Policy {
     members_only: false,
     history_size: 100,
     history_seconds: 86_400,
     presence: true,
-    join_leave: true,
+    join_leave: false,
     publish: false,
     history: true,
     presence_read: true,
@@ -256,6 +259,7 @@ pub(crate) mod tests {
             message_limit: 65_536,
             stalled: Duration::from_secs(30),
             outbox_limit: 262_144,
+            recent_limit: 1_000_000,
             subscriptions_per_connection: 100,
             rooms_on_connect: 100,
             commands_per_second: 0,

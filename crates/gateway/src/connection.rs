@@ -27,6 +27,8 @@ pub(crate) struct Connection {
     pub encoding: Encoding,
     pub outbox: Outbox,
     pub behind: Behind,
+    /// Whether it asked to be told how far rooms are archived.
+    pub wants_marks: Cell<bool>,
     pub subscriptions: RefCell<HashMap<RoomId, Subscription>>,
     caller: RefCell<Option<Rc<Caller>>>,
     /// Whether its user's session is known to Redis.
@@ -65,6 +67,7 @@ impl Connection {
             encoding,
             outbox: Outbox::new(outbox_limit),
             behind: Behind::default(),
+            wants_marks: Cell::new(false),
             subscriptions: RefCell::default(),
             caller: RefCell::default(),
             session_open: Cell::new(false),

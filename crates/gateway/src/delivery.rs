@@ -9,10 +9,11 @@ use chinwag_protocol::codec::Encoding;
 use chinwag_protocol::event::{Change, Content, Event, Kind};
 use chinwag_protocol::id::{RoomId, UserId};
 use chinwag_protocol::json::Json;
-use chinwag_protocol::position::Position;
+use chinwag_protocol::position::{Position, epoch_text};
 use chinwag_protocol::push::{ClientInfo, Happening, Join, Leave, Publication, Push};
 use chinwag_store::channel::Signal;
 use chinwag_store::presence::Occupant;
+use serde::Serialize;
 
 /// A push that many sockets share.
 #[derive(Debug)]
@@ -41,6 +42,15 @@ pub(crate) enum Class {
     Coming,
     /// Presence and the like; dropped first.
     Ephemeral,
+}
+
+/// How far a room is archived, on the wire.
+#[derive(Serialize)]
+struct Mark {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    seq: u64,
+    epoch: String,
 }
 
 impl Delivery {
@@ -89,6 +99,19 @@ impl Delivery {
         Self::new(room, None, Instant::now(), Class::Ephemeral, happening)
     }
 
+    /// How far a room is archived.
+    pub(crate) fn mark(room: RoomId, archived: Position) -> Self {
+        let (seq, epoch) = (archived.seq, epoch_text(archived.epoch));
+        Self::data(
+            room,
+            &Json::of(&Mark {
+                kind: "archived",
+                seq,
+                epoch,
+            }),
+        )
+    }
+
     fn new(
         room: RoomId,
         position: Option<Position>,
@@ -107,6 +130,22 @@ impl Delivery {
             push,
             json,
             protobuf,
+        }
+    }
+
+    /// About how many bytes it takes, encoded forms included.
+    pub(crate) fn weight(&self) -> usize {
+        let data = self
+            .publication()
+            .map_or(0, |publication| publication.data.len());
+        512 + 3 * data
+    }
+
+    /// The publication, if it is one.
+    pub(crate) fn publication(&self) -> Option<&Publication> {
+        match &self.push.happening {
+            Some(Happening::Pub(publication)) => Some(publication),
+            _ => None,
         }
     }
 

@@ -27,6 +27,8 @@ struct Room {
     position: Option<Position>,
     subscribers: HashMap<u64, Subscriber>,
     waiting: Vec<oneshot::Sender<Option<Position>>>,
+    /// Up to where the archive has it, as far as was heard.
+    archived: Option<Position>,
 }
 
 /// Somebody who wants a room.
@@ -129,11 +131,46 @@ impl Hub {
         let read = read.unwrap_or(now);
         let (last, later) = continued(read, waiting);
         subscriber.stage = Stage::Live(last);
-        if read.epoch == now.epoch && last < now.seq {
-            // More came than could wait.
+        if last < now.seq {
+            // More came than could wait, or was missed than has room in an answer.
             subscriber.fall(room, Position::new(read.epoch, last));
         }
         Some((read, later))
+    }
+
+    /// Where a room stands.
+    pub(crate) fn position(&self, room: &RoomId) -> Option<Position> {
+        self.rooms.borrow().get(room)?.position
+    }
+
+    /// How far a room is archived, as those are told who asked for it; `None` if that is not known.
+    pub(crate) fn mark(&self, room: &RoomId) -> Option<Arc<Delivery>> {
+        let archived = self.rooms.borrow().get(room)?.archived?;
+        Some(Arc::new(Delivery::mark(room.clone(), archived)))
+    }
+
+    /// A room is archived up to a position: tells those who asked for marks.
+    pub(crate) fn archived(&self, room: &RoomId, position: Position) {
+        let mut rooms = self.rooms.borrow_mut();
+        let Some(entry) = rooms.get_mut(room) else {
+            return;
+        };
+        let place = |at: Position| (at.epoch, at.seq);
+        if entry
+            .archived
+            .is_some_and(|before| place(before) >= place(position))
+        {
+            return;
+        }
+        entry.archived = Some(position);
+        let mut mark = None;
+        for subscriber in entry.subscribers.values_mut() {
+            if subscriber.connection.wants_marks.get() {
+                let mark =
+                    mark.get_or_insert_with(|| Arc::new(Delivery::mark(room.clone(), position)));
+                subscriber.take(mark, position.epoch, &mut Delivered::default());
+            }
+        }
     }
 
     /// There was no room for what came after a position: its connection reads on from there.

@@ -5,6 +5,7 @@
 //! [`ShardEvent::Opened`] stands: all that comes after it is newer than the position it names.
 
 mod answer;
+mod probe;
 mod room;
 mod work;
 
@@ -22,6 +23,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::backend::Backend;
 use crate::delivery::Delivery;
+use crate::inlet::probe::Probe;
 use crate::inlet::room::{Offered, Room};
 use crate::inlet::work::{Done, Work};
 use crate::orders::Orders;
@@ -36,8 +38,12 @@ const WANTED_QUEUE: usize = 8_192;
 const LINGER: Duration = Duration::from_secs(45);
 /// A connection that lasted as long was a good one: when it breaks, the next is tried at once.
 const LASTING: Duration = Duration::from_secs(5);
-/// How often silent rooms are compared with Redis, and the connection is asked for a sign of life.
-const SWEEP: Duration = Duration::from_secs(5);
+/// A room that was silent for so long is compared with Redis: its last event may have been lost.
+const SILENT: Duration = Duration::from_millis(3_500);
+/// How often it is looked which rooms those are.
+const SWEEP: Duration = Duration::from_millis(500);
+/// How often it is looked whether what is published is heard.
+const PROBE: Duration = Duration::from_secs(2);
 
 /// What a thread is handed.
 #[derive(Debug, Clone)]
@@ -90,6 +96,7 @@ pub(crate) struct Inlet {
     rooms: HashMap<RoomId, Room>,
     done: mpsc::Receiver<Done>,
     work: Work,
+    probe: Probe,
     ready: Part,
 }
 
@@ -100,6 +107,7 @@ enum Happening {
     Done(Done),
     Renamed,
     Sweep,
+    Probe,
     Stop,
 }
 
@@ -128,6 +136,7 @@ impl Inlet {
                 rooms,
                 done,
                 work,
+                probe: Probe::default(),
                 ready,
             },
             wishes,
@@ -180,13 +189,17 @@ impl Inlet {
             ear.rejoin(some).await?;
         }
         self.work.listen_through(ear);
+        self.probe = Probe::default();
         self.reopen_all();
         Ok(listener)
     }
 
     async fn listen(&mut self, mut listener: Listener) {
         let mut sweep = tokio::time::interval(SWEEP);
-        sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut probe = tokio::time::interval(PROBE);
+        for interval in [&mut sweep, &mut probe] {
+            interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        }
         let stopping = all_gone(self.context.stopping(), self.shards.clone());
         tokio::pin!(stopping);
         loop {
@@ -197,6 +210,7 @@ impl Inlet {
                 Some(done) = self.done.recv() => Happening::Done(done),
                 Ok(()) = self.name.changed() => Happening::Renamed,
                 _ = sweep.tick() => Happening::Sweep,
+                _ = probe.tick() => Happening::Probe,
                 heard = listener.heard.recv() => Happening::Heard(heard),
             };
             match happening {
@@ -210,6 +224,11 @@ impl Inlet {
                 Happening::Done(done) => self.done(done).await,
                 Happening::Renamed => return self.hand_all(&ShardEvent::Reborn).await,
                 Happening::Sweep => self.sweep(&listener),
+                Happening::Probe => {
+                    if !self.probe() {
+                        return;
+                    }
+                }
                 Happening::Heard(None) | Happening::Stop => return,
             }
             if listener.overflowed() {
@@ -225,6 +244,7 @@ impl Inlet {
     async fn heard(&mut self, heard: Heard) {
         match heard {
             Heard::Room(room, payload) => self.heard_in_room(room, payload).await,
+            Heard::Notice(Notice::Probe { number }) => self.probe.settled(number),
             Heard::Notice(notice) => self.hand_all(&ShardEvent::Notice(Arc::new(notice))).await,
             Heard::Order(order) => {
                 if self.orders.heard(&order) {
@@ -274,6 +294,7 @@ impl Inlet {
     async fn offered(&mut self, id: RoomId, offered: Offered) {
         match offered {
             Offered::Hand(delivery) => {
+                self.backend.past.recent.heard(&delivery);
                 let to = self.rooms.get(&id).map(Room::shards).unwrap_or_default();
                 self.hand(&to, &ShardEvent::Delivery(delivery)).await;
             }
@@ -316,24 +337,38 @@ impl Inlet {
         metrics::gauge!("chinwag_gateway_rooms").set(crate::batcher::count(self.rooms.len()));
     }
 
-    /// Compares rooms that have been silent with Redis, forgets those that nobody wants, and asks
-    /// the connection for a sign of life.
+    /// Has itself told something. `false` if what it was told before did not come.
+    fn probe(&mut self) -> bool {
+        let Some(number) = self.probe.next() else {
+            tracing::warn!("what is published is not heard; listening anew");
+            return false;
+        };
+        self.work.probe(self.name.borrow().clone(), number);
+        true
+    }
+
+    /// Compares rooms that have been silent with Redis, and forgets those that nobody wants.
     fn sweep(&mut self, listener: &Listener) {
         let waiting = listener.heard.len();
         metrics::gauge!("chinwag_gateway_inlet_queue_depth").set(crate::batcher::count(waiting));
         let now = Instant::now();
+        // One comparison at a time: a slow Redis is not helped by more of them.
+        let compares = !self.work.is_comparing();
         let mut silent = Vec::new();
         let mut unwanted = Vec::new();
         for (id, room) in &mut self.rooms {
             let unwanted_for = room.unwanted_for(now).filter(|_| !room.is_closing());
             if unwanted_for.is_some_and(|time| time > LINGER) {
                 room.close();
+                self.backend.past.recent.forget(id);
                 unwanted.push(id.clone());
-            } else if let Some(position) = room.silent_at(now, SWEEP) {
+            } else if compares && let Some(position) = room.silent_at(now, SILENT) {
                 silent.push((id.clone(), position));
             }
         }
-        self.work.sweep(silent, unwanted);
+        self.work.close(unwanted);
+        self.work.compare(silent);
+        self.backend.past.recent.sample();
     }
 
     async fn hand_all(&self, event: &ShardEvent) {

@@ -23,6 +23,10 @@ use crate::http::PeerAddress;
 use crate::shard::Shard;
 use crate::upgrade;
 
+/// Most bytes that wait in the kernel for one connection before the network takes them.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const UNSENT_BYTES: u32 = 16 * 1024;
+
 /// Where clients open sockets.
 pub(crate) const SOCKET_PATH: &str = "/connection/websocket";
 
@@ -57,6 +61,11 @@ fn begin(shard: &Rc<Shard>, stream: TcpStream, peer: SocketAddr, router: Router)
     // Small pushes must not wait for the acknowledgement of the one before.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
+    }
+    // What a slow peer has not taken waits here, where it can be done without, and not in the kernel.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if let Err(error) = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES) {
+        tracing::debug!(%error, "cannot set TCP_NOTSENT_LOWAT");
     }
     let address = peer.ip().to_canonical();
     match shard.gate.admit(address) {

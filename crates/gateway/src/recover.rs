@@ -38,6 +38,20 @@ impl Backend {
         limit: usize,
         archived: bool,
     ) -> Result<Missed, Refusal> {
+        self.missed_from(room, position, position.seq, limit, archived)
+            .await
+    }
+
+    /// The same with events from before `needed` as far as the ring has them; what comes after it
+    /// is without a hole.
+    pub(crate) async fn missed_from(
+        &self,
+        room: &RoomId,
+        position: Position,
+        needed: u64,
+        limit: usize,
+        archived: bool,
+    ) -> Result<Missed, Refusal> {
         let partition = self.store.keys().of_room(room);
         let resume = || self.store.resume(room, position, limit);
         let mut resumed = self.fenced(partition, resume).await?;
@@ -49,7 +63,7 @@ impl Backend {
         }
         match resumed {
             Resumed::Continues { top, first, events } => {
-                let from = position.seq + 1;
+                let from = needed + 1;
                 if limit == 0 || first <= from {
                     return Ok(Missed::Events(top, events));
                 }

@@ -54,14 +54,12 @@ pub async fn run(
     let visits = Arc::new(http::Visits::new(&config));
     let (gate, lease, drain) = (Gate::new(&config), config.lease, config.drain);
     let config = Arc::new(config);
-    let backend = |store| {
-        Backend::new(
-            store,
-            Arc::clone(&archive),
-            Arc::clone(&config),
-            context.clone(),
-        )
+    let new = |store| {
+        let (archive, config) = (Arc::clone(&archive), Arc::clone(&config));
+        Backend::new(store, archive, config, context.clone())
     };
+    let first = new(store.another()?);
+    let backend = |store| new(store).with_past_of(&first);
     let (keeper, name) = Name::new(store.another()?, &context, lease);
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..threads)
         .map(|_| mpsc::channel::<ShardEvent>(SHARD_QUEUE))

@@ -196,7 +196,10 @@ impl Shard {
             ShardEvent::Missed => notices::look_after_all(self),
             ShardEvent::Notice(notice) => self.notice(&notice),
             ShardEvent::Order(order, by) => self.order(&order, by),
-            ShardEvent::Archived(rooms) => drop(rooms),
+            ShardEvent::Archived(rooms) => {
+                let rooms = rooms.iter();
+                rooms.for_each(|(room, position)| self.hub.archived(room, *position));
+            }
             ShardEvent::Reborn => self.all().iter().for_each(|one| one.close(Close::Shutdown)),
         }
     }
@@ -282,6 +285,8 @@ impl Shard {
                     appear::appear(self, &connection, room, Some(*seq));
                 }
             }
+            // For the inlet itself.
+            Notice::Probe { .. } => {}
             Notice::Vanish { room, users } => {
                 for connection in users.iter().flat_map(|user| self.of_user(user)) {
                     self.put_out(&connection, room, UNSUBSCRIBED, "unsubscribed by server");

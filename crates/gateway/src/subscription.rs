@@ -4,12 +4,12 @@
 //! this subscriber), have Redis listened to and learn where the room stands, read what was missed,
 //! tell others, and then, without waiting for anything in between, answer and go live.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chinwag_protocol::code::{Code, Refusal};
-use chinwag_protocol::event::Event;
 use chinwag_protocol::id::RoomId;
 use chinwag_protocol::position::{Position, epoch_text};
 use chinwag_protocol::push::Publication;
@@ -20,15 +20,16 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::config::Policy;
 use crate::connection::Connection;
-use crate::delivery::{Delivery, publication};
+use crate::delivery::Delivery;
 use crate::hub::Entry;
 use crate::inlet::Wanted;
 use crate::outbox::{Put, Worth};
-use crate::recover::{Missed, RECOVER_EVENTS};
+use crate::past::{After, Question};
+use crate::recover::RECOVER_EVENTS;
 use crate::shard::Shard;
 
 /// Reads of one connection under way at once.
-const READS: usize = 8;
+const READS: usize = 64;
 /// How long rooms may take to open. Clients wait for 5 seconds.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(4);
 
@@ -63,7 +64,7 @@ pub(crate) struct Plan {
 pub(crate) struct Prepared {
     room: RoomId,
     recoverable: bool,
-    /// What it has missed, all of it; `None` if that was not asked for or cannot be given.
+    /// What it has missed, from its beginning, and up to where; `None` if that was not asked for or cannot be given.
     read: Option<(Position, Vec<Publication>)>,
     recovering: bool,
 }
@@ -93,12 +94,14 @@ pub(crate) async fn prepare(
         shard.wish(Wanted::Join(shard.index, wishes));
     }
     let deadline = Instant::now() + OPEN_TIMEOUT;
+    let answer_room = &Cell::new(shard.backend.config.outbox_limit / 2);
     futures_util::stream::iter(entered)
         .map(|(plan, entry)| async move {
             let room = plan.room.clone();
             let prepared = match entry {
                 Ok(entry) => {
-                    let prepared = finish(shard, connection, plan, entry, deadline).await;
+                    let prepared =
+                        finish(shard, connection, plan, entry, deadline, answer_room).await;
                     if prepared.is_err() {
                         end(shard, connection, &room);
                     }
@@ -159,18 +162,19 @@ async fn finish(
     plan: Plan,
     entry: Entry,
     deadline: Instant,
+    answer_room: &Cell<usize>,
 ) -> Result<Prepared, Refusal> {
     // Without Redis nobody answers, and whoever waits here reads nothing from the socket.
     let opened = timeout_at(deadline, entry.opened).await;
     let opened = opened.ok().and_then(Result::ok).flatten();
-    opened.ok_or_else(unavailable)?;
+    let known = opened.ok_or_else(unavailable)?;
     // Only now: who is put out after this is put out by an event that this thread hears.
     if plan.policy.members_only && !is_member(shard, connection, &plan.room).await? {
         return Err(Refusal::new(Code::PermissionDenied, "permission denied"));
     }
     let mut read = None;
     if let Some(since) = plan.since {
-        read = recovered(shard, &plan, since).await?;
+        read = recovered(shard, &plan, since, known, answer_room).await?;
         let result = if read.is_some() {
             "recovered"
         } else {
@@ -212,32 +216,36 @@ async fn recovered(
     shard: &Shard,
     plan: &Plan,
     since: Position,
+    known: Position,
+    answer_room: &Cell<usize>,
 ) -> Result<Option<(Position, Vec<Publication>)>, Refusal> {
-    let kind = shard.backend.config.namespaces.kind(&plan.room);
     let archived = plan.policy.members_only;
-    match shard
-        .backend
-        .missed(&plan.room, since, RECOVER_EVENTS, archived)
-        .await
-    {
-        Ok(Missed::Events(top, events)) => {
-            let last = events.last().map_or(since.seq, |event| event.seq);
-            let whole = last == top.position.seq;
+    let lives = Duration::from_secs(u64::from(plan.policy.history_seconds));
+    let question = Question {
+        since,
+        most: RECOVER_EVENTS,
+        known,
+        archived,
+        age: (!archived && !lives.is_zero()).then_some(lives),
+    };
+    match shard.backend.after(&plan.room, question).await {
+        Ok(After::Events(top, events)) => {
+            let last = events.last().and_then(|event| event.position);
+            let whole = last.map_or(since.seq, |last| last.seq) == top.seq;
             // The ring may hold more than the namespace promises, as long as the archiver is
             // behind; nobody should come to rely on that.
             let kept = archived || events.len() <= plan.policy.history_size as usize;
-            if !whole || !kept || bytes(&events) > shard.backend.config.outbox_limit / 2 {
+            if !whole || !kept {
                 return Ok(None);
             }
-            let publications: Vec<Publication> = events
-                .iter()
-                .map(|event| publication(kind, event))
-                .collect();
+            let publications = given(&events, answer_room);
             metrics::counter!("chinwag_gateway_recovered_publications_total")
                 .increment(publications.len() as u64);
-            Ok(Some((top.position, publications)))
+            let seq = publications.last().map_or(since.seq, |last| last.offset);
+            let position = Position::new(top.epoch, seq);
+            Ok(Some((position, publications)))
         }
-        Ok(Missed::Rewind(_)) => Ok(None),
+        Ok(After::Rewind) => Ok(None),
         // What cannot be read can be recovered no more than what is gone, and must not keep
         // somebody out for good.
         Err(refusal) if matches!(refusal.code, Code::UnrecoverablePosition | Code::Internal) => {
@@ -247,15 +255,18 @@ async fn recovered(
     }
 }
 
-/// About how many bytes events take on the wire.
-fn bytes(events: &[Event]) -> usize {
-    use chinwag_protocol::event::Content;
-    let body = |event: &Event| match &event.content {
-        Content::Publication { data } => data.as_bytes().len(),
-        Content::Message { body } => body.as_bytes().len(),
-        Content::Member { .. } | Content::Room { .. } => 400,
-    };
-    events.iter().map(|event| body(event) + 250).sum()
+/// The first events for which there is room in an answer, which is taken. The rest is read on from the
+/// log, like what any slow reader has missed.
+fn given(events: &[Arc<Delivery>], room: &Cell<usize>) -> Vec<Publication> {
+    let mut given = Vec::new();
+    for publication in events.iter().filter_map(|event| event.publication()) {
+        let Some(left) = room.get().checked_sub(publication.data.len() + 100) else {
+            break;
+        };
+        room.set(left);
+        given.push(publication.clone());
+    }
+    given
 }
 
 /// Makes a prepared subscription live. Answer, and then push what came later, before anything
@@ -276,6 +287,13 @@ pub(crate) fn start(
         end(shard, connection, &room);
         return Err(unavailable());
     };
+    let mut later = later;
+    later.extend(
+        shard
+            .hub
+            .mark(&room)
+            .filter(|_| connection.wants_marks.get()),
+    );
     let expires_at = connection
         .subscriptions
         .borrow()

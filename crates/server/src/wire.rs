@@ -40,6 +40,7 @@ pub fn gateway(settings: &Settings) -> Result<chinwag_gateway::Config, SecretErr
         message_limit: keys.integer("gateway.message_limit_bytes"),
         stalled: keys.seconds("gateway.stalled_seconds"),
         outbox_limit: keys.integer("gateway.outbox_limit_bytes"),
+        recent_limit: keys.integer("gateway.recent_limit_bytes"),
         subscriptions_per_connection: keys.integer("gateway.subscriptions_per_connection"),
         rooms_on_connect: keys.integer("gateway.rooms_on_connect"),
         commands_per_second: keys.integer("gateway.commands_per_second"),

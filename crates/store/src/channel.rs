@@ -56,6 +56,11 @@ pub enum Notice {
         /// Who.
         users: Vec<UserId>,
     },
+    /// Whether what is said to a gateway reaches it; only it says so, to itself.
+    Probe {
+        /// Counts up.
+        number: u64,
+    },
     /// These users have lost a room.
     Vanish {
         /// The room.

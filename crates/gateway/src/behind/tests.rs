@@ -104,7 +104,7 @@ impl World {
             return;
         };
         let (connection, hub) = (&self.connection, &self.hub);
-        let (read, _) = take(hub, connection, &turn.room, from, top, events.into_iter());
+        let (read, _) = take(hub, connection, &turn.room, from, top, &events);
         assert_ne!(read, Read::Over);
         connection.behind.end((read != Read::Level).then_some(turn));
         connection.outbox.set_behind(connection.behind.is_any());
@@ -172,6 +172,6 @@ fn a_room_that_was_left_while_it_was_read_gives_nothing_more() {
     let (room, connection) = (&turn.room, &world.connection);
     world.hub.leave(room, 1);
     drop(world.hub.enter(room, connection, false));
-    let (read, _) = take(&world.hub, connection, room, from, top, events.into_iter());
+    let (read, _) = take(&world.hub, connection, room, from, top, &events);
     assert_eq!((read, connection.outbox.bytes()), (Read::Over, 0));
 }

@@ -10,6 +10,7 @@ use chinwag_protocol::position::{Position, epoch_from_text};
 use chinwag_protocol::reply::Outcome;
 use chinwag_protocol::request::{ConnectRequest, SubscribeRequest};
 use chinwag_protocol::result::ConnectResult;
+use serde::Deserialize;
 
 use crate::access;
 use crate::backend::refusal;
@@ -30,6 +31,7 @@ pub(crate) async fn handle(asked: Asked, request: ConnectRequest) -> Result<(), 
             return Ok(());
         }
     };
+    asked.connection.wants_marks.set(wants_marks(&request.data));
     asked.connection.set_caller(caller.clone());
     match begin(&asked, &caller, &request.subs).await {
         Ok((result, later)) => {
@@ -44,6 +46,18 @@ pub(crate) async fn handle(asked: Asked, request: ConnectRequest) -> Result<(), 
             Err(Close::ServerError)
         }
     }
+}
+
+/// Whether connect data asks for durable marks. Other data is the application's.
+fn wants_marks(data: &[u8]) -> bool {
+    #[derive(Default, Deserialize)]
+    struct Wishes {
+        #[serde(default)]
+        marks: bool,
+    }
+    serde_json::from_slice(data)
+        .unwrap_or(Wishes::default())
+        .marks
 }
 
 enum Refused {

@@ -42,6 +42,7 @@ impl Inlet {
                 let (events, waiting) = room.repaired(&id, read);
                 let position = room.position().filter(|_| !failed);
                 for event in events {
+                    self.remember(&event);
                     self.hand(&to, &event).await;
                 }
                 self.hand(&waiting, &ShardEvent::Opened(id.clone(), position))
@@ -49,7 +50,23 @@ impl Inlet {
                 self.release(id).await;
             }
             Done::Behind(ids) => ids.into_iter().for_each(|id| self.repair(id)),
+            Done::Unsaid(generation, number) => {
+                if self.work.is_current(generation) {
+                    self.probe.settled(number);
+                }
+            }
             Done::Deaf(_) => {}
+        }
+    }
+
+    /// Keeps the recent events in step with what is handed out.
+    fn remember(&self, event: &ShardEvent) {
+        let recent = &self.backend.past.recent;
+        match event {
+            ShardEvent::Delivery(delivery) => recent.heard(delivery),
+            ShardEvent::Epoch(room, position) => recent.enter(room, *position),
+            ShardEvent::Broken(room, _) | ShardEvent::Skipped(room, _) => recent.forget(room),
+            _ => {}
         }
     }
 

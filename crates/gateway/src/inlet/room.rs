@@ -15,6 +15,9 @@ use crate::tail::{Step, Tail};
 /// What is held of one room while it is looked at. What does not fit is read from the log later.
 const HELD_EVENTS: usize = 1_024;
 
+/// How long looks at a room may fail before its readers are told that something is missing.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// A room that somebody here wants, or wanted a moment ago.
 pub(crate) struct Room {
     /// Which threads want it.
@@ -32,6 +35,10 @@ pub(crate) struct Room {
     /// Something was dropped from `held`, or somebody wanted it looked at while it was.
     again: bool,
     last: Instant,
+    /// When it was compared with Redis.
+    compared: Instant,
+    /// Since when looks at it have failed.
+    failing: Option<Instant>,
     unwanted_since: Option<Instant>,
 }
 
@@ -58,6 +65,8 @@ impl Room {
             held: Vec::new(),
             again: false,
             last: Instant::now(),
+            compared: Instant::now(),
+            failing: None,
             unwanted_since: None,
         }
     }
@@ -112,14 +121,13 @@ impl Room {
         self.tail.as_ref().map(Tail::position)
     }
 
-    /// Where it stands, if nothing came for a while and nobody looks at it.
-    pub(crate) fn silent_at(&self, now: Instant, time: Duration) -> Option<Position> {
-        let silent = now.saturating_duration_since(self.last) > time;
-        if silent && !self.busy {
-            self.position()
-        } else {
-            None
-        }
+    /// Where it stands, if nothing came for a while, it was not compared with Redis for as long, and
+    /// nobody looks at it. Counts as compared.
+    pub(crate) fn silent_at(&mut self, now: Instant, time: Duration) -> Option<Position> {
+        let silent = now.saturating_duration_since(self.last.max(self.compared)) > time;
+        let position = self.position().filter(|_| silent && !self.busy)?;
+        self.compared = now;
+        Some(position)
     }
 
     /// It is known where the room stands, or that this cannot be known. The threads to tell.
@@ -223,11 +231,18 @@ impl Room {
             }
             Read::Failed => {
                 self.again = true;
+                let since = *self.failing.get_or_insert_with(Instant::now);
+                if since.elapsed() > PATIENCE {
+                    // Its readers must not take silence for peace.
+                    self.failing = None;
+                    handed.push(ShardEvent::Broken(id.clone(), tail.position()));
+                }
                 let waiting = std::mem::take(&mut self.waiting);
                 waiting.iter().for_each(|shard| self.leave(*shard));
                 return (handed, waiting);
             }
         }
+        self.failing = None;
         (handed, std::mem::take(&mut self.waiting))
     }
 

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use chinwag_protocol::id::RoomId;
+use chinwag_protocol::id::{Incarnation, RoomId};
 use chinwag_protocol::position::Position;
 use chinwag_runtime::Context;
-use chinwag_store::channel::Ear;
+use chinwag_store::channel::{Ear, Notice};
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::backend::Backend;
@@ -36,6 +36,8 @@ pub(crate) enum Done {
     Behind(Vec<RoomId>),
     /// The listening connection gives no sign of life: make another.
     Deaf(u64),
+    /// A number could not be published.
+    Unsaid(u64, u64),
 }
 
 /// What a look at a room's log has brought.
@@ -64,6 +66,7 @@ pub(crate) struct Work {
     /// Grows with each connection.
     generation: u64,
     repairs: Arc<Semaphore>,
+    comparing: Arc<Semaphore>,
     /// Whether what was lost with a connection is being listened to again.
     mending: Arc<AtomicBool>,
 }
@@ -78,6 +81,7 @@ impl Work {
             ear: None,
             generation: 0,
             repairs,
+            comparing: Arc::new(Semaphore::new(1)),
             mending: Arc::default(),
         }
     }
@@ -155,18 +159,54 @@ impl Work {
         });
     }
 
-    /// Compares silent rooms with Redis, and stops listening to unwanted ones.
-    pub(crate) fn sweep(&self, silent: Vec<(RoomId, Position)>, unwanted: Vec<RoomId>) {
+    /// Stops listening to rooms.
+    pub(crate) fn close(&self, rooms: Vec<RoomId>) {
+        let (finished, generation) = (self.finished.clone(), self.generation);
+        let Some(mut ear) = self.ear.clone().filter(|_| !rooms.is_empty()) else {
+            return;
+        };
+        self.context.spawn("leave rooms", async move {
+            if let Err(error) = ear.leave(&rooms).await {
+                tracing::warn!(%error, "cannot stop listening to rooms");
+            }
+            drop(finished.send(Done::Closed(generation, rooms)).await);
+        });
+    }
+
+    /// Whether rooms are being compared with Redis.
+    pub(crate) fn is_comparing(&self) -> bool {
+        self.comparing.available_permits() == 0
+    }
+
+    /// Compares where rooms stand with Redis.
+    pub(crate) fn compare(&self, rooms: Vec<(RoomId, Position)>) {
+        let (backend, finished) = (self.backend.clone(), self.finished.clone());
+        let turn = Arc::clone(&self.comparing).try_acquire_owned();
+        let Some(turn) = turn.ok().filter(|_| !rooms.is_empty()) else {
+            return;
+        };
+        self.context.spawn("compare rooms", async move {
+            let _turn = turn;
+            let known: HashMap<RoomId, Position> = rooms.into_iter().collect();
+            let rooms: Vec<RoomId> = known.keys().cloned().collect();
+            for some in &backend.store.together(&rooms, CHUNK) {
+                let behind = behind(&backend, some, &known).await;
+                if !behind.is_empty() {
+                    drop(finished.send(Done::Behind(behind)).await);
+                }
+            }
+        });
+    }
+
+    /// Has a number published to the gateway of this name, and asks the listening connection for a
+    /// sign of life.
+    pub(crate) fn probe(&self, name: Incarnation, number: u64) {
         let (backend, finished) = (self.backend.clone(), self.finished.clone());
         let Some(mut ear) = self.ear.clone() else {
             return;
         };
         let generation = self.generation;
-        self.context.spawn("sweep rooms", async move {
-            if let Err(error) = ear.leave(&unwanted).await {
-                tracing::warn!(%error, "cannot stop listening to rooms");
-            }
-            drop(finished.send(Done::Closed(generation, unwanted)).await);
+        self.context.spawn("probe", async move {
             if let Err(error) = ear.ping().await {
                 tracing::warn!(%error, "the listening connection gives no sign of life");
                 drop(finished.send(Done::Deaf(generation)).await);
@@ -174,13 +214,9 @@ impl Work {
             }
             let (lost, _) = ear.mend().await;
             drop(finished.send(Done::Behind(lost)).await);
-            let known: HashMap<RoomId, Position> = silent.into_iter().collect();
-            let rooms: Vec<RoomId> = known.keys().cloned().collect();
-            for some in &backend.store.together(&rooms, CHUNK) {
-                let behind = behind(&backend, some, &known).await;
-                if !behind.is_empty() {
-                    drop(finished.send(Done::Behind(behind)).await);
-                }
+            let notice = Notice::Probe { number };
+            if backend.store.notify(&name, &notice).await.is_err() {
+                drop(finished.send(Done::Unsaid(generation, number)).await);
             }
         });
     }
@@ -239,6 +275,11 @@ async fn read(backend: &Backend, room: &RoomId, from: Position) -> Read {
             }
         }
         Ok(Missed::Rewind(top)) => Read::Rewound(top.position),
+        // What can never be read is told, not tried for ever.
+        Err(refusal) if crate::behind::is_for_good(&refusal) => match backend.top(room).await {
+            Ok(top) => Read::Rewound(top.position),
+            Err(_) => Read::Failed,
+        },
         Err(_) => Read::Failed,
     }
 }

@@ -95,6 +95,7 @@ pub fn config() -> Config {
         message_limit: 65_536,
         stalled: Duration::from_secs(30),
         outbox_limit: 262_144,
+        recent_limit: 1_000_000,
         subscriptions_per_connection: 100,
         rooms_on_connect: 100,
         commands_per_second: 0,

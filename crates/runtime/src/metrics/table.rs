@@ -49,6 +49,8 @@ pub const METRICS: &[Metric] = &[
     metric(Gateway, "chinwag_gateway_behind_connections", Gauge, &[], "Connections that are behind in some room and are read on from its log"),
     metric(Gateway, "chinwag_gateway_fell_behind_total", Counter, &[], "Subscriptions that fell behind because their reader took less than was said"),
     metric(Gateway, "chinwag_gateway_caught_up_seconds", Seconds, &[], "From falling behind in a room to being level again"),
+    metric(Gateway, "chinwag_gateway_recent_bytes", Gauge, &[], "Bytes of recent events kept in memory, about"),
+    metric(Gateway, "chinwag_gateway_past_reads_total", Counter, &["source"], "Answers to readers who had missed something: from memory, from a read shared with others, or from a read of the log"),
     metric(Gateway, "chinwag_gateway_recoveries_total", Counter, &["result"], "Subscriptions that asked to recover"),
     metric(Gateway, "chinwag_gateway_recovered_publications_total", Counter, &[], "Publications replayed by recoveries"),
     metric(Gateway, "chinwag_gateway_gaps_total", Counter, &[], "Gaps found in the live events of a room"),
@@ -119,6 +121,7 @@ pub const VALUES: &[(&str, &[&str])] = &[
     ]),
     ("chinwag_gateway_logins_total", &["ok", "wrong", "limited", "failed"]),
     ("chinwag_gateway_outbox_dropped_total", &["ephemeral"]),
+    ("chinwag_gateway_past_reads_total", &["memory", "shared", "log"]),
     ("chinwag_gateway_recoveries_total", &["recovered", "unrecovered"]),
     ("chinwag_gateway_refusals_total", &[
         "address_limit", "api_key", "connect_rate", "connection_limit", "draining", "handshake", "login_rate",

@@ -122,6 +122,7 @@ pub const KEYS: &[Row] = &[
     row(GATEWAY, "gateway.stalled_seconds", Integer(1, 600), "30", "How long a client may take nothing of what waits for it before it is closed. One that reads slowly falls behind and catches up."),
     row(GATEWAY, "gateway.message_limit_bytes", Integer(1_024, 65_536), "65536", "Largest frame from a client."),
     row(GATEWAY, "gateway.outbox_limit_bytes", Integer(65_536, 67_108_864), "1048576", "Most bytes of events that wait for one slow client; the rest it is read from the log when it has room."),
+    row(GATEWAY, "gateway.recent_limit_bytes", Integer(0, 68_719_476_736), "67108864", "Most bytes of recent events that a gateway keeps in memory, for clients that come back: at most 64 events of each room."),
     row(GATEWAY, "gateway.subscriptions_per_connection", Integer(1, 10_000), "512", "Most subscriptions of one connection."),
     row(GATEWAY, "gateway.rooms_on_connect", Integer(0, 1_000), "128", "How many of a member's rooms, most recent first, a new session is subscribed to."),
     row(GATEWAY, "gateway.commands_per_second", Integer(0, 100_000), "100", "Commands of one connection per second, sustained, and HTTP requests of one user; twice as many at once. Who goes on for ten times as many is disconnected (3013). 0: no limit."),
