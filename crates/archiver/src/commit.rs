@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chinwag_archive::{Archive, Commit, CommitError};
+use chinwag_archive::{Archive, Commit, CommitError, Range};
+use chinwag_protocol::event::Event;
+use chinwag_protocol::id::RoomId;
+use chinwag_protocol::position::Position;
 use chinwag_runtime::Context;
 use chinwag_store::lease::Lease;
 use chinwag_store::log::{Batch, LogId};
@@ -41,6 +44,8 @@ struct Archiver {
 struct Share {
     /// How far the archive has it.
     done: LogId,
+    /// How far it had it before this share began: from whichever Redis was current then.
+    before: LogId,
 }
 
 impl Consumer for Archiver {
@@ -54,7 +59,8 @@ impl Consumer for Archiver {
         let Some(checkpoint) = checkpoint.map_err(|error| unavailable(&error))? else {
             let done = LogId::default();
             warn_if_ahead(partition, mark, done);
-            return Ok((Share { done }, done));
+            let before = done;
+            return Ok((Share { done, before }, done));
         };
         // A Redis that lost its tail hands out tokens again that the archive has seen.
         if lease.token <= checkpoint.token {
@@ -67,7 +73,8 @@ impl Consumer for Archiver {
         let done: LogId = checkpoint.log_id.parse()?;
         warn_if_ahead(partition, mark, done);
         // From the mark if that is behind, so that it catches up and counts what it passes.
-        Ok((Share { done }, done.min(mark)))
+        let before = done;
+        Ok((Share { done, before }, done.min(mark)))
     }
 
     async fn apply(&self, share: &mut Share, lease: &Lease, batch: &Batch) -> Result<(), Failure> {
@@ -89,7 +96,14 @@ impl Consumer for Archiver {
                 Err(CommitError::Failed(error)) => return Err(unavailable(&error)),
             }
         }
-        let tops = batch::tops(&batch.entries);
+        let mut tops = batch::tops(&batch.entries);
+        if batch
+            .entries
+            .first()
+            .is_some_and(|first| first.id <= share.before)
+        {
+            tops = self.confirmed(tops).await?;
+        }
         Ok(self.store.mark_archived(&tops).await?)
     }
 
@@ -103,6 +117,25 @@ impl Consumer for Archiver {
 }
 
 impl Archiver {
+    /// Of these places, those that the archive has. What stands in a log before the checkpoint need
+    /// not be there: another Redis may have been current meanwhile, and this one have gone on
+    /// without knowing. Then nobody must be told that it is durable.
+    async fn confirmed(
+        &self,
+        tops: Vec<(RoomId, Position)>,
+    ) -> Result<Vec<(RoomId, Position)>, Failure> {
+        let mut confirmed = Vec::with_capacity(tops.len());
+        for (room, position) in tops {
+            let page = self.archive.page(&room, Range::from(position.seq, 1)).await;
+            let page = page.map_err(|error| unavailable(&error))?;
+            let has = |event: &Event| (event.seq, event.epoch) == (position.seq, position.epoch);
+            if page.first().is_some_and(has) {
+                confirmed.push((room, position));
+            }
+        }
+        Ok(confirmed)
+    }
+
     /// What to do about a commit that the archive refused.
     async fn fenced(&self, lease: &Lease, batch: &Batch, token: u64, epoch: u64) -> Failure {
         tracing::warn!(

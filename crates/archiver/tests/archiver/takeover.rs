@@ -2,6 +2,7 @@
 
 use chinwag_archive::Archive;
 use chinwag_store::Partition;
+use chinwag_store::log::LogId;
 
 use crate::gate::Gate;
 use crate::stage::Stage;
@@ -146,4 +147,49 @@ async fn a_redis_that_has_forgotten_its_tokens_learns_them_from_the_archive() {
     stage.archived(1).await;
     archiver.stop().await;
     assert_eq!(stage.archive.counted().fenced, 0);
+}
+
+#[tokio::test]
+async fn what_a_former_primary_kept_to_itself_is_not_called_archived() {
+    let stage = Stage::new().await;
+    stage.say(5).await;
+    // Another Redis was current meanwhile, and the archive has what was said there: nothing here.
+    for partition in 0..PARTITIONS {
+        let epoch = stage
+            .archive
+            .allocate_epoch(partition, "another run", 1)
+            .await;
+        let commit = chinwag_archive::Commit {
+            partition,
+            token: 500,
+            epoch: epoch.unwrap(),
+            rows: &[],
+            upto: "2-1",
+        };
+        stage.archive.commit(commit).await.unwrap();
+    }
+    let archiver = stage.start();
+    until("the log is passed", async || {
+        let mut behind = 0;
+        for partition in (0..PARTITIONS).map(Partition) {
+            let mark = stage.store.mark(partition, "archiver").await.unwrap();
+            behind += usize::from(
+                mark < LogId {
+                    epoch: 1,
+                    number: 4,
+                },
+            );
+        }
+        behind == 0
+    })
+    .await;
+    archiver.stop().await;
+    let mut redis = stage.redis.connection().unwrap();
+    let rooms: Vec<String> = redis::cmd("KEYS").arg("room:*").query(&mut redis).unwrap();
+    for room in &rooms {
+        let told = redis::cmd("HGET").arg(room).arg("a").query(&mut redis);
+        let told: Option<u64> = told.unwrap();
+        assert_eq!(told.unwrap_or(0), 0, "{room}");
+    }
+    assert_eq!(rooms.len(), ALL);
 }
