@@ -17,6 +17,7 @@ mod redis;
 mod resp;
 mod result;
 mod run;
+mod seconds;
 mod settle;
 mod stage;
 mod system;
@@ -38,6 +39,7 @@ use crate::account;
 use crate::check::{self, Rules};
 use player::{Act, Part};
 use recorder::Recorder;
+use result::{Outcome, Trouble};
 use run::Run;
 use stage::{Size, Stage};
 use system::{Plan, System};
@@ -73,24 +75,24 @@ pub(crate) async fn run(chaos: &Chaos) -> Result<()> {
     };
     let faults = faults(chaos, &run.system);
     let injections = if chaos.short { 1 } else { chaos.injections };
-    let unsettled = play(chaos, &mut run, &faults, injections).await?;
+    let unsettled = tokio::select! {
+        unsettled = play(chaos, &mut run, &faults, injections) => unsettled?,
+        // Whoever gives up leaves no processes behind.
+        _ = tokio::signal::ctrl_c() => bail!("given up; seed {seed}, folder {}", folder.display()),
+    };
     let history = run.stage.recorder.take();
-    let (stuck, ended) = (run.stuck.split_off(0), run.system.ended.split_off(0));
+    let trouble = Trouble {
+        stuck: std::mem::take(&mut run.stuck),
+        ended: std::mem::take(&mut run.system.ended),
+        unsettled,
+    };
     // Everything ends before the long work of checking begins.
     drop(run);
     let verdict = check::check(&history, &Rules::default());
-    let result = result::Outcome {
-        chaos,
-        seed,
-        history: &history,
-        verdict: &verdict,
-        stuck: &stuck,
-        ended: &ended,
-        unsettled: unsettled.as_deref(),
-    };
-    result.write(&folder)?;
-    result.print();
-    if !result.is_good() {
+    let outcome = Outcome::new(chaos, seed, &history, verdict, trouble)?;
+    outcome.write(&folder, &history)?;
+    outcome.print();
+    if !outcome.is_good() {
         bail!("seed {seed}: look into {}", folder.display());
     }
     if !chaos.keep {
@@ -102,15 +104,15 @@ pub(crate) async fn run(chaos: &Chaos) -> Result<()> {
 /// The faults that were asked for and are possible here.
 #[expect(clippy::print_stdout, reason = "this is what the tool is for")]
 fn faults(chaos: &Chaos, system: &System) -> Vec<Fault> {
-    let asked = if chaos.faults.is_empty() {
-        Fault::value_variants()
-    } else {
-        &chaos.faults
-    };
+    let mut asked = chaos.faults.clone();
+    if asked.is_empty() {
+        asked = Fault::value_variants().to_vec();
+        asked.retain(|fault| fault.is_usual());
+    }
     let mut possible = Vec::new();
     for fault in asked {
         match fault.impossible(system) {
-            None => possible.push(*fault),
+            None => possible.push(fault),
             Some(why) => println!("left out: {} ({why})", fault.name()),
         }
     }

@@ -22,6 +22,12 @@ const fn need(package: &'static str, is_there: fn() -> bool) -> Need {
 /// What `chinwag up` needs.
 pub const TO_RUN: &[Need] = &[need("redis-server", has_redis)];
 
+/// What breaking everything on purpose needs.
+pub const TO_BREAK: &[Need] = &[
+    need("redis-server", || program("redis-server").is_some()),
+    need("faketime", has_faketime),
+];
+
 /// What the tests need. A test never skips because something is missing: it fails.
 pub const TO_TEST: &[Need] = &[
     need("redis-server", || program("redis-server").is_some()),
@@ -31,6 +37,7 @@ pub const TO_TEST: &[Need] = &[
     need("prometheus", || {
         program("prometheus").is_some() && program("promtool").is_some()
     }),
+    need("faketime", has_faketime),
     need("nodejs", || program("node").is_some()),
     need("npm", || program("npm").is_some()),
     need("python3", || program("python3").is_some()),
@@ -41,6 +48,13 @@ fn has_redis() -> bool {
     program("redis-server")
         .or_else(|| program("valkey-server"))
         .is_some()
+}
+
+/// The library that lies about the time; programs are started with it.
+fn has_faketime() -> bool {
+    let folders = Path::new("/usr/lib").read_dir();
+    let mut folders = folders.into_iter().flatten().flatten();
+    folders.any(|folder| folder.path().join("faketime/libfaketimeMT.so.1").exists())
 }
 
 /// Debian keeps a server's programs out of the way of other versions, and out of PATH.

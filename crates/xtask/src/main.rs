@@ -10,6 +10,7 @@
 )]
 
 mod bench;
+mod chaos;
 mod fuzz;
 mod install;
 mod step;
@@ -56,6 +57,11 @@ enum Task {
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
+    /// Make every fault again and again, however Redis is set up, and check every promise
+    ///
+    /// Takes half an hour for each way to set up Redis. Everything behind `--` goes to
+    /// `chinwag load --chaos`. What came of it is written into benches/RESULTS.md.
+    Chaos(chaos::Chaos),
     /// Run the micro-benchmarks
     Bench {
         /// Only those whose name contains this
@@ -79,6 +85,7 @@ fn run(task: Task) -> Result<()> {
         Task::Up { flags } => up::run(&flags),
         Task::Test => test::run(),
         Task::Fuzz { seconds } => fuzz::run(seconds),
+        Task::Chaos(chaos) => chaos::run(&chaos),
         Task::Bench { filter } => bench::run(filter.as_deref()),
     }
 }

@@ -72,7 +72,8 @@ pub enum Fault {
     DiskFull,
     /// Rubbish stands in the log of a partition
     Poison,
-    /// All that Redis has is deleted
+    /// All that Redis has is deleted. Accounts and memberships are there only, so that no client
+    /// can come back: made only if it is asked for
     Flush,
 }
 
@@ -130,6 +131,11 @@ impl Fault {
             _ => 6,
         };
         Duration::from_secs(seconds)
+    }
+
+    /// Whether it is made without being asked for.
+    pub(crate) fn is_usual(self) -> bool {
+        self != Self::Flush
     }
 
     /// Why it cannot be made here, if so.

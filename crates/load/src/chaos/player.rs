@@ -100,7 +100,10 @@ pub(crate) async fn play(
         tokio::select! {
             notice = notices.next() => match notice {
                 Some(notice) => player.notes.take(notice),
-                None => anyhow::bail!("client {} has ended", part.client),
+                None => {
+                    let why = player.notes.ended.unwrap_or_default();
+                    anyhow::bail!("client {} has ended: {why}", part.client);
+                }
             },
             _ = beat.tick(), if playing => player.send().await,
             Some(sent) = player.sending.join_next() => player.answered(sent?),

@@ -29,7 +29,8 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// Each fault so many times, in an order that the seed decides.
+    /// Each fault so many times, in an order that the seed decides, until the system does not
+    /// recover from one.
     ///
     /// # Errors
     /// If the system never was well to begin with, or a fault cannot be made.
@@ -43,6 +44,10 @@ impl Run {
         for (number, fault) in order.into_iter().enumerate() {
             sleep(CALM).await;
             self.one(number + 1, count, fault).await?;
+            // What comes after it would say nothing.
+            if !self.stuck.is_empty() {
+                break;
+            }
         }
         Ok(())
     }

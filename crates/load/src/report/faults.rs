@@ -17,7 +17,7 @@ pub struct Fault {
     pub unrecovered: u64,
     /// Violations that followed one of these and no later fault.
     pub violations: u64,
-    /// Microseconds until everything worked again: half of them.
+    /// Microseconds from the end of the fault until everything worked again: half of them.
     pub p50: u64,
     /// 99 of 100.
     pub p99: u64,
@@ -35,7 +35,11 @@ pub fn faults(run: &Run) -> Vec<Fault> {
         let (fault, recoveries) = kinds.entry(&injection.fault).or_default();
         fault.injections += 1;
         match injection.recovered {
-            Some(recovered) => recoveries.push(recovered),
+            // What counts is the time after the fault was over.
+            Some(recovered) => {
+                let lasted = injection.until.saturating_sub(injection.at);
+                recoveries.push(recovered.saturating_sub(lasted));
+            }
             None => fault.unrecovered += 1,
         }
         let verdict = run.verdict.as_ref();

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use rustix::process::Signal;
 use tokio::time::{Instant, sleep};
 
 use super::{Done, Injector};
@@ -21,11 +22,21 @@ impl Injector<'_> {
         let late = Duration::from_millis(lag);
         node.proxy.set("redis", |toxics| toxics.latency = late);
         sleep(late * 2).await;
+        // What is archived is not taken back; so now and then nothing is.
+        let unarchived = self.random.bool();
+        if unarchived {
+            self.archivers(Signal::STOP)?;
+            sleep(Duration::from_secs(1)).await;
+        }
         let at = self.recorder.now();
         let node = self.system.servers.node(number)?;
         node.process.kill();
         node.proxy.reset("redis");
         node.proxy.heal();
+        if unarchived {
+            self.archivers(Signal::CONT)?;
+        }
+        let node = self.system.servers.node(number)?;
         let target = format!("{} with a lag of {lag} ms", node.process.name);
         self.succeeded(number).await?;
         self.system.servers.node(number)?.start().await?;

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use rustix::process::Signal;
 use tokio::time::sleep;
 
 use super::{Done, Injector};
 use crate::chaos::resp::Value;
+use crate::chaos::system::Role;
 
 impl Injector<'_> {
     /// A server that takes writes.
@@ -25,9 +27,19 @@ impl Injector<'_> {
             // What was written before may not be on disk either.
             sleep(Duration::from_millis(1500)).await;
         }
+        // What is archived is not taken back; so now and then nothing is.
+        let unarchived = cuts && self.random.bool();
         let at = self.recorder.now();
+        if unarchived {
+            self.archivers(Signal::STOP)?;
+            sleep(Duration::from_secs(1)).await;
+        }
         let node = self.system.servers.node(number)?;
         node.process.kill();
+        if unarchived {
+            self.archivers(Signal::CONT)?;
+        }
+        let node = self.system.servers.node(number)?;
         let mut target = node.process.name.to_string();
         if cuts {
             let cut = node.cut_tail(share)?;
@@ -36,6 +48,14 @@ impl Injector<'_> {
         sleep(rests).await;
         self.system.servers.node(number)?.start().await?;
         Ok(self.until_now(target, at))
+    }
+
+    /// Sends a signal to all archivers.
+    pub(super) fn archivers(&mut self, signal: Signal) -> Result<()> {
+        for number in self.system.of(Role::Archiver) {
+            self.system.member(number)?.process.signal(signal)?;
+        }
+        Ok(())
     }
 
     /// Ends all connections that hear publications.

@@ -18,6 +18,8 @@ pub(super) struct Notes {
     stage: Arc<Stage>,
     /// Where it stands in each room: seq and epoch.
     places: HashMap<u32, (u64, u64)>,
+    /// Why it does not come back, if it does not.
+    pub ended: Option<String>,
 }
 
 /// An event of a room, as it stands in a publication.
@@ -32,6 +34,7 @@ impl Notes {
             client,
             stage,
             places: HashMap::new(),
+            ended: None,
         }
     }
 
@@ -44,7 +47,10 @@ impl Notes {
                 self.note(What::Connected { gateway, user });
                 self.stage.pulse.connected(self.client, true);
             }
-            Notice::Disconnected { error, .. } => {
+            Notice::Disconnected { error, comes_back } => {
+                if !comes_back {
+                    self.ended = Some(error.to_string());
+                }
                 self.stage.pulse.connected(self.client, false);
                 let code = match error {
                     Error::Closed(closed) => u32::from(closed.code),
@@ -53,11 +59,7 @@ impl Notes {
                 self.note(What::Disconnected { code });
             }
             Notice::Subscribed(subscribed) => self.subscribed(&subscribed),
-            Notice::Unsubscribed { room, .. } => {
-                if let Some(room) = self.stage.room(&room) {
-                    self.places.remove(&room);
-                }
-            }
+            Notice::Unsubscribed { room, code, reason } => self.unsubscribed(&room, code, &reason),
             Notice::Rewound { room, to, .. } => {
                 if let Some(room) = self.stage.room(&room) {
                     let (seq, epoch) = (to.offset, epoch(&to.epoch));
@@ -69,6 +71,20 @@ impl Notes {
                 room, publication, ..
             } => self.published(&room, &publication),
             _ => {}
+        }
+    }
+
+    /// Who comes and goes begins anew; a member who stays is owed everything.
+    fn unsubscribed(&mut self, room: &str, code: u32, reason: &str) {
+        let Some(room) = self.stage.room(room) else {
+            return;
+        };
+        let stays = self.stage.rooms.get(room as usize);
+        if stays.is_some_and(|room| room.members.contains(&self.client)) {
+            let client = self.client;
+            tracing::warn!(client, room, code, reason, "a member is put out");
+        } else {
+            self.places.remove(&room);
         }
     }
 
