@@ -140,7 +140,7 @@ impl Session {
             },
             (0, _) => Ok(()),
             (id, Some(Outcome::Error(error))) => match self.pending.remove(&id) {
-                Some(pending) => self.refused(pending, error.into()),
+                Some(pending) => self.refused(id, pending, error.into()),
                 None => Ok(()),
             },
             (id, Some(outcome)) => match self.pending.remove(&id) {
@@ -150,7 +150,7 @@ impl Session {
             (id, None) => match self.pending.remove(&id) {
                 Some(pending) => {
                     let problem = "reply without a result".to_owned();
-                    self.refused(pending, Error::Malformed(problem))
+                    self.refused(id, pending, Error::Malformed(problem))
                 }
                 None => Ok(()),
             },
@@ -246,7 +246,9 @@ impl Session {
             (Pending::Subscribe(room), Outcome::Subscribe(result)) => {
                 self.subscription_answered(id, &room, result);
             }
-            (Pending::Subscribe(room), other) => self.not_subscribed(&room, unexpected(&other)),
+            (Pending::Subscribe(room), other) => {
+                self.not_subscribed(id, &room, unexpected(&other));
+            }
             (Pending::Unsubscribe(answer), _) => drop(answer.send(Ok(()))),
             (Pending::Message(room, ticket), outcome) => self.delivered(&room, ticket, outcome),
             (Pending::Nothing, _) => {}
@@ -254,11 +256,11 @@ impl Session {
         Ok(())
     }
 
-    fn refused(&mut self, pending: Pending, error: Error) -> Result<(), Error> {
+    fn refused(&mut self, id: u32, pending: Pending, error: Error) -> Result<(), Error> {
         match pending {
             Pending::Connect => return Err(error),
             Pending::Call(answer) => drop(answer.send(Err(error))),
-            Pending::Subscribe(room) => self.not_subscribed(&room, error),
+            Pending::Subscribe(room) => self.not_subscribed(id, &room, error),
             Pending::Unsubscribe(answer) => drop(answer.send(Err(error))),
             Pending::Message(room, ticket) => self.not_delivered(&room, ticket, &error),
             Pending::Nothing => {}

@@ -242,10 +242,15 @@ impl Session {
         Ok(())
     }
 
-    pub(super) fn not_subscribed(&mut self, name: &Arc<str>, error: Error) {
+    pub(super) fn not_subscribed(&mut self, id: u32, name: &Arc<str>, error: Error) {
+        let stage = self.rooms.get(name).map(|room| room.stage);
+        if stage != Some(Stage::Asked(id)) {
+            // It has been asked for again since, or the server was faster.
+            return;
+        }
         match error {
-            // The server was faster.
-            Error::Reply { code: ALREADY, .. } if self.live_room(name).is_some() => {}
+            // The server began it in the meantime, without knowing where this client stood.
+            Error::Reply { code: ALREADY, .. } => self.ask_anew(name),
             Error::Reply {
                 code, temporary, ..
             } if temporary || code < 100 => {

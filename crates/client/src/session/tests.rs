@@ -602,6 +602,35 @@ fn a_room_that_the_server_takes_over_is_not_passed_over() {
 }
 
 #[test]
+fn a_room_that_the_server_began_while_it_was_asked_for_is_not_lost() {
+    let mut session = open([("a".to_owned(), result(5, &[]))].into());
+    let other_epoch = |offset| {
+        Happening::Subscribe(Subscribe {
+            recoverable: true,
+            positioned: true,
+            epoch: "2".to_owned(),
+            offset,
+            ..Subscribe::default()
+        })
+    };
+    push(&mut session, "a", other_epoch(5)).unwrap();
+    let first = said(&mut session)[1].0;
+    push(&mut session, "a", other_epoch(6)).unwrap();
+    let second = said(&mut session)[1].0;
+    // The first asking is no matter any more.
+    refuse(&mut session, first, 105, false).unwrap();
+    assert!(said(&mut session).is_empty());
+    // Nor is the second, but then nobody else has asked for what lies between.
+    refuse(&mut session, second, 105, false).unwrap();
+    let said = said(&mut session);
+    assert!(matches!(said[0].1, Method::Unsubscribe(_)));
+    assert!(matches!(&said[1].1, Method::Subscribe(s) if s.recover && s.offset == 5));
+    let _forget = notices(&mut session);
+    hear(&mut session, said[1].0, Outcome::Subscribe(result(6, &[6])));
+    assert_eq!(notices(&mut session), ["in a", "a 6"]);
+}
+
+#[test]
 fn positions_that_do_not_fit_into_a_frame_are_left_out() {
     let subs = (0..2000).map(|n| (format!("room:{n}"), result(1, &[])));
     let mut session = open(subs.collect());
