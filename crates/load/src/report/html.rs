@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::page::{page, table};
 use super::plot::{self, Band, Scale, Series, escape, number};
 use super::{Run, Second, faults, milliseconds};
+use crate::check::history::Injection;
 use crate::check::verdict::{Check, Kind, Verdict};
 
 /// One page that tells all of a run and needs nothing else: it loads nothing and runs no script.
@@ -70,71 +71,62 @@ fn plots(run: &Run) -> String {
             .map(|second| number(value(second)))
             .collect(),
     };
-    let seconds = |at: u64| number(at) / 1_000_000.0;
-    let bands: Vec<Band> = run
-        .injections
-        .iter()
-        .map(|injection| {
-            let until = crate::check::over(injection);
-            let what = format!("{}: {}", injection.fault, injection.target);
-            (seconds(injection.at), seconds(until), what)
-        })
-        .collect();
-    let count = |value: f64| match value {
-        value if value >= 10_000.0 => format!("{:.0}k", value / 1000.0),
-        value => format!("{value:.0}"),
-    };
+    let bands = bands(run);
+    let counts = |series: &[Series<'_>]| plot::lines(series, &bands, Scale::FromZero, count);
+    let times = |series: &[Series<'_>]| plot::lines(series, &bands, Scale::Powers, time);
     let rates = [
         series("sent", |second| second.sent),
         series("acked", |second| second.acked),
         series("refused", |second| second.refused),
     ];
-    let delivered = [series("delivered", |second| second.delivered)];
-    let times = [
+    let latencies = [
         series("ack p50", |second| second.ack[0]),
         series("ack p99", |second| second.ack[1]),
         series("delivery p50", |second| second.delivery[0]),
         series("delivery p99", |second| second.delivery[1]),
     ];
+    let delivered = [series("delivered", |second| second.delivered)];
     let connections = [series("connections", |second| second.connections)];
     let behind = [series("behind", |second| second.behind)];
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a mark's label"
-    )]
-    let time = |value: f64| milliseconds(value as u64);
-    let columns: Vec<(String, u64)> = run
-        .deliveries
-        .histogram
-        .iter()
-        .map(|(until, count)| (milliseconds(*until), *count))
-        .collect();
+    let column = |(until, count): &(u64, u64)| (milliseconds(*until), *count);
+    let columns: Vec<_> = run.deliveries.histogram.iter().map(column).collect();
     let parts = [
-        (
-            "Messages a second",
-            plot::lines(&rates, &bands, Scale::FromZero, count),
-        ),
-        (
-            "Deliveries a second",
-            plot::lines(&delivered, &bands, Scale::FromZero, count),
-        ),
-        (
-            "Time from the schedule",
-            plot::lines(&times, &bands, Scale::Powers, time),
-        ),
+        ("Messages a second", counts(&rates)),
+        ("Deliveries a second", counts(&delivered)),
+        ("Time from the schedule", times(&latencies)),
         ("How long deliveries took", plot::columns(&columns)),
-        (
-            "Connections",
-            plot::lines(&connections, &bands, Scale::FromZero, count),
-        ),
-        (
-            "How late the load itself was",
-            plot::lines(&behind, &bands, Scale::Powers, time),
-        ),
+        ("Connections", counts(&connections)),
+        ("How late the load itself was", times(&behind)),
     ];
     let part = |(title, plot): (&str, String)| format!("<h2>{title}</h2>\n{plot}\n");
     parts.map(part).concat()
+}
+
+/// When something was wrong on purpose.
+fn bands(run: &Run) -> Vec<Band> {
+    let seconds = |at: u64| number(at) / 1_000_000.0;
+    let band = |injection: &Injection| {
+        let until = crate::check::over(injection);
+        let what = format!("{}: {}", injection.fault, injection.target);
+        (seconds(injection.at), seconds(until), what)
+    };
+    run.injections.iter().map(band).collect()
+}
+
+fn count(value: f64) -> String {
+    match value {
+        value if value >= 10_000.0 => format!("{:.0}k", value / 1000.0),
+        value => format!("{value:.0}"),
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a mark's label"
+)]
+fn time(value: f64) -> String {
+    milliseconds(value as u64)
 }
 
 fn fault_table(run: &Run) -> String {
