@@ -1,18 +1,24 @@
 //! Accounts and rooms for a scenario, made over HTTP.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
-use hyper::{Method, Request, Uri};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, RETRY_AFTER};
+use hyper::{Method, Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 use crate::sign::Signer;
+
+/// How often a request is made again because the server was busy.
+const MOST_LATER: u32 = 60;
+/// How long to wait then, if the server does not say, and at most.
+const LATER: Duration = Duration::from_millis(500);
+const MOST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Somebody who takes part.
 #[derive(Debug, Clone)]
@@ -106,6 +112,7 @@ fn escaped(room: &str) -> String {
     room.replace('#', "%23").replace(':', "%3A")
 }
 
+/// Asks, and asks again while the server wants to be asked later.
 async fn ask(
     method: Method,
     url: &str,
@@ -113,6 +120,41 @@ async fn ask(
     token: &str,
     body: Option<&Value>,
 ) -> Result<Value> {
+    let mut later = 0;
+    loop {
+        let answer = ask_once(method.clone(), url, path, token, body).await?;
+        if answer.status.is_success() {
+            return Ok(answer.body);
+        }
+        let busy = [
+            StatusCode::TOO_MANY_REQUESTS,
+            StatusCode::SERVICE_UNAVAILABLE,
+        ];
+        if !busy.contains(&answer.status) || later >= MOST_LATER {
+            let (status, error) = (answer.status, &answer.body["error"]["message"]);
+            bail!("{url} answers {status}: {error}");
+        }
+        later += 1;
+        // Not all of those who were told so at the same time.
+        let pause = answer.retry_after.unwrap_or(LATER).min(MOST_PAUSE);
+        tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
+    }
+}
+
+/// An answer of the server.
+struct Answer {
+    status: StatusCode,
+    retry_after: Option<Duration>,
+    body: Value,
+}
+
+async fn ask_once(
+    method: Method,
+    url: &str,
+    path: &str,
+    token: &str,
+    body: Option<&Value>,
+) -> Result<Answer> {
     let uri: Uri = url.parse().with_context(|| format!("--url {url}"))?;
     let host = uri
         .authority()
@@ -138,20 +180,21 @@ async fn ask(
     let answering = async {
         let answer = sender.send_request(request).await?;
         let status = answer.status();
+        let seconds = answer.headers().get(RETRY_AFTER);
+        let seconds = seconds.and_then(|text| text.to_str().ok()?.parse().ok());
         let bytes = answer.into_body().collect().await?.to_bytes();
-        Ok::<_, anyhow::Error>((status, bytes))
+        Ok::<_, anyhow::Error>(Answer {
+            status,
+            retry_after: seconds.map(Duration::from_secs),
+            body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+        })
     };
-    let (status, bytes) = tokio::select! {
+    tokio::select! {
         biased;
-        answer = answering => answer?,
+        answer = answering => answer,
         ended = connection => {
             ended?;
             bail!("{host} hung up");
         }
-    };
-    let answer: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-    if !status.is_success() {
-        bail!("{host} answers {status}: {}", answer["error"]["message"]);
     }
-    Ok(answer)
 }
