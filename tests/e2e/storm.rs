@@ -65,13 +65,16 @@ async fn a_crowd_that_resumes_costs_redis_a_few_calls() {
     let ann = register(&gateway, "ann").unwrap();
     let at_doomed = Options::new(doomed.socket(), &ann.token);
     let (mut connection, _) = Connection::connect(&at_doomed).await.unwrap();
-    connection
-        .send_text(r#"{"id":9,"subscribe":{"channel":"storm:0","recoverable":true}}"#)
-        .await
-        .unwrap();
-    let Outcome::Subscribe(subscribed) = connection.reply(9).await.unwrap() else {
-        panic!("not subscribed");
-    };
+    let mut epoch = String::new();
+    for room in 0..ROOMS {
+        let command =
+            format!(r#"{{"id":9,"subscribe":{{"channel":"storm:{room}","recoverable":true}}}}"#);
+        connection.send_text(command).await.unwrap();
+        let Outcome::Subscribe(subscribed) = connection.reply(9).await.unwrap() else {
+            panic!("not subscribed");
+        };
+        epoch = subscribed.epoch;
+    }
     for number in 1..=EVENTS {
         for room in 0..ROOMS {
             publish(&mut connection, room, number).await;
@@ -85,7 +88,7 @@ async fn a_crowd_that_resumes_costs_redis_a_few_calls() {
             let options = Options::new(gateway.socket(), &ann.token);
             // Each was at another place when it was cut.
             let after = EVENTS - 1 - number as u64 % 40;
-            tokio::spawn(resume(options, subscribed.epoch.clone(), after))
+            tokio::spawn(resume(options, epoch.clone(), after))
         })
         .collect();
     for one in crowd {
