@@ -81,6 +81,21 @@ pub trait Archive: Send + Sync {
         limit: usize,
     ) -> Result<Vec<RecentId>>;
 
+    /// What happened to a room itself after `after_seq`, ascending, at most `limit` (of
+    /// [`PAGE_MOST`]): how it was made, and who came and went.
+    ///
+    /// [`PAGE_MOST`]: crate::PAGE_MOST
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]: try again. [`Error::Corrupt`]: a row that cannot be read.
+    async fn happenings(&self, room: &RoomId, after_seq: u64, limit: usize) -> Result<Vec<Event>>;
+
+    /// A word that was made at random with this archive, and stays with it.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]: try again.
+    async fn identity(&self) -> Result<String>;
+
     /// Messages whose text has all that the query asks for, in the given rooms and no others,
     /// newest first.
     ///

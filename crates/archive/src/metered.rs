@@ -99,6 +99,14 @@ impl<A: Archive> Archive for Metered<A> {
         self.0.recent_ids(room, after_seq, limit).await
     }
 
+    async fn happenings(&self, room: &RoomId, after_seq: u64, limit: usize) -> Result<Vec<Event>> {
+        self.0.happenings(room, after_seq, limit).await
+    }
+
+    async fn identity(&self) -> Result<String> {
+        self.0.identity().await
+    }
+
     async fn search(&self, search: Search<'_>) -> Result<Found> {
         let begun = Instant::now();
         let found = self.0.search(search).await?;

@@ -10,12 +10,15 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Migrations(&'static [&'static str]);
 
-pub(crate) const SQLITE: Migrations =
-    Migrations(&[include_str!("migrations/sqlite/0001_events_and_words.sql")]);
+pub(crate) const SQLITE: Migrations = Migrations(&[
+    include_str!("migrations/sqlite/0001_events_and_words.sql"),
+    include_str!("migrations/sqlite/0002_happenings_and_identity.sql"),
+]);
 
-pub(crate) const POSTGRES: Migrations = Migrations(&[include_str!(
-    "migrations/postgres/0001_events_and_words.sql"
-)]);
+pub(crate) const POSTGRES: Migrations = Migrations(&[
+    include_str!("migrations/postgres/0001_events_and_words.sql"),
+    include_str!("migrations/postgres/0002_happenings_and_identity.sql"),
+]);
 
 impl Migrations {
     /// The version that this program works with.

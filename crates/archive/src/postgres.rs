@@ -105,6 +105,18 @@ impl Archive for Postgres {
         lent.settle(ids)
     }
 
+    async fn happenings(&self, room: &RoomId, after_seq: u64, limit: usize) -> Result<Vec<Event>> {
+        let lent = self.pool.lend().await?;
+        let events = read::happenings(&lent, room, after_seq, limit).await;
+        lent.settle(events)
+    }
+
+    async fn identity(&self) -> Result<String> {
+        let lent = self.pool.lend().await?;
+        let identity = read::identity(&lent).await;
+        lent.settle(identity)
+    }
+
     async fn search(&self, search: Search<'_>) -> Result<Found> {
         let scan = Scan::new(search);
         let lent = self.pool.lend().await?;

@@ -1,6 +1,6 @@
 //! An event as a row, and back.
 
-use chinwag_protocol::event::{Change, Content, Event, Role, RoomChange};
+use chinwag_protocol::event::{Change, Content, Event, Made, Role, RoomChange};
 use chinwag_protocol::id::{ClientId, MessageId, RoomId, UserId};
 use chinwag_protocol::json::Json;
 use chinwag_protocol::limit::Violation;
@@ -187,6 +187,8 @@ struct Room {
     change: RoomChange,
     name: String,
     topic: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    made: Option<Made>,
 }
 
 fn content(content: &Content) -> Json {
@@ -202,10 +204,12 @@ fn content(content: &Content) -> Json {
             change,
             name,
             topic,
+            made,
         } => Json::of(&Room {
             change: *change,
             name: name.clone(),
             topic: topic.clone(),
+            made: *made,
         }),
     }
 }
@@ -228,11 +232,13 @@ fn parsed_content(kind: &str, content: String) -> Result<Content, String> {
                 change,
                 name,
                 topic,
+                made,
             } = serde_json::from_str(&content).map_err(bad)?;
             Ok(Content::Room {
                 change,
                 name,
                 topic,
+                made,
             })
         }
         other => Err(format!("kind {other:?} is unknown to this chinwag")),

@@ -160,6 +160,18 @@ impl Archive for Sqlite {
         self.readers.run(read).await
     }
 
+    async fn happenings(&self, room: &RoomId, after_seq: u64, limit: usize) -> Result<Vec<Event>> {
+        let room = room.clone();
+        let read = move |connection: &mut _| read::happenings(connection, &room, after_seq, limit);
+        self.readers.run(read).await
+    }
+
+    async fn identity(&self) -> Result<String> {
+        self.readers
+            .run(|connection| read::identity(connection))
+            .await
+    }
+
     async fn search(&self, search: Search<'_>) -> Result<Found> {
         let scan = Scan::new(search);
         self.readers

@@ -1,9 +1,10 @@
 //! Archive, tell the rooms, mark and trim: in this order, each repeatable.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chinwag_archive::{Archive, Commit, CommitError, Range};
+use chinwag_archive::{Archive, Commit, CommitError, Range, Row};
 use chinwag_protocol::event::Event;
 use chinwag_protocol::id::RoomId;
 use chinwag_protocol::position::Position;
@@ -79,6 +80,9 @@ impl Consumer for Archiver {
 
     async fn apply(&self, share: &mut Share, lease: &Lease, batch: &Batch) -> Result<(), Failure> {
         let rows = batch::rows(&batch.entries, share.done);
+        let (rows, mut certain) = self.still_true(rows, batch.epoch).await?;
+        // What is passed over because something later is archived already may be another server's.
+        certain &= rows.len() == batch.entries.len();
         let last = batch.entries.last().map(|entry| entry.id);
         if let Some(upto) = last.filter(|last| *last > share.done) {
             let commit = Commit {
@@ -89,7 +93,10 @@ impl Consumer for Archiver {
                 upto: &upto.to_string(),
             };
             match self.archive.commit(commit).await {
-                Ok(_) => share.done = upto,
+                Ok(committed) => {
+                    certain &= committed.conflicts == 0;
+                    share.done = upto;
+                }
                 Err(CommitError::Fenced { token, epoch }) => {
                     return Err(self.fenced(lease, batch, token, epoch).await);
                 }
@@ -97,11 +104,9 @@ impl Consumer for Archiver {
             }
         }
         let mut tops = batch::tops(&batch.entries);
-        if batch
-            .entries
-            .first()
-            .is_some_and(|first| first.id <= share.before)
-        {
+        let before = batch.entries.first();
+        certain &= before.is_none_or(|first| first.id > share.before);
+        if !certain {
             tops = self.confirmed(tops).await?;
         }
         Ok(self.store.mark_archived(&tops).await?)
@@ -117,6 +122,38 @@ impl Consumer for Archiver {
 }
 
 impl Archiver {
+    /// Of rows of a log, those that still are true. A former primary that went on alone, and is the
+    /// primary again, has events that nobody else ever saw; where others took their places, in an
+    /// epoch that is archived already, they must not be mixed with those. Says whether that is all
+    /// of them.
+    async fn still_true(&self, rows: Vec<Row>, epoch: u64) -> Result<(Vec<Row>, bool), Failure> {
+        let mut ended: BTreeMap<RoomId, u64> = BTreeMap::new();
+        for row in rows.iter().filter(|row| row.event.epoch < epoch) {
+            if !ended.contains_key(&row.room) {
+                let high = self.archive.high(&row.room).await;
+                let high = high.map_err(|error| unavailable(&error))?;
+                ended.insert(row.room.clone(), high.map_or(0, |high| high.epoch));
+            }
+        }
+        let before = rows.len();
+        let is_true = |row: &Row| {
+            let last = ended.get(&row.room).copied();
+            last.is_none_or(|last| row.event.epoch >= last)
+        };
+        let rows: Vec<Row> = rows.into_iter().filter(is_true).collect();
+        let dropped = before - rows.len();
+        if dropped > 0 {
+            counter!("chinwag_archive_diverged_total").increment(dropped as u64);
+            tracing::error!(
+                dropped,
+                epoch,
+                "this Redis has events of an epoch that went on elsewhere without them; their \
+                 senders were never told that they were archived, and send them again"
+            );
+        }
+        Ok((rows, dropped == 0))
+    }
+
     /// Of these places, those that the archive has. What stands in a log before the checkpoint need
     /// not be there: another Redis may have been current meanwhile, and this one have gone on
     /// without knowing. Then nobody must be told that it is durable.

@@ -29,9 +29,16 @@ pub(crate) async fn raise(
             }
             Err(Error::NeedEpoch { run_id }) => {
                 let known = store.epoch(partition).await?;
-                let allocated = archive.allocate_epoch(partition.0, &run_id, known).await;
+                let claim = store.claim_epoch(partition).await?;
+                tracing::debug!(
+                    partition = partition.0,
+                    run_id,
+                    claim,
+                    "a reign without an epoch"
+                );
+                let allocated = archive.allocate_epoch(partition.0, &claim, known).await;
                 epoch = allocated.map_err(|error| Failure::Later(error.to_string()))?;
-                run = run_id;
+                run = claim;
             }
             Err(error) => return Err(error.into()),
         }

@@ -3,7 +3,7 @@
 use chinwag_protocol::code::{Code, Refusal};
 use chinwag_protocol::id::RoomId;
 
-use crate::backend::{Backend, refusal};
+use crate::backend::Backend;
 use crate::config::Policy;
 use crate::token::{self, Caller, TokenError};
 
@@ -57,10 +57,8 @@ pub(crate) async fn to(
     }
     if policy.members_only {
         let user = caller.user.as_ref().ok_or_else(denied)?;
-        let membership = backend.store.membership(room, user).await;
-        membership
-            .map_err(|error| refusal(&error))?
-            .ok_or_else(denied)?;
+        let membership = backend.membership(room, user).await?;
+        membership.ok_or_else(denied)?;
     }
     if policy.token_required || !subscription_token.is_empty() {
         let granted = token::authorize(&backend.config, subscription_token, caller, room);

@@ -4,24 +4,26 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use chinwag_archive::Archive;
 use chinwag_protocol::code::{Code, Refusal};
-use chinwag_protocol::event::{Kind, Role};
+use chinwag_protocol::limit::Violation;
 use chinwag_runtime::Context;
 use chinwag_store::append::{Appended, Draft, Receipt};
 use chinwag_store::room::NewRoom;
 use chinwag_store::{Error, Partition, Store};
 use tokio::sync::Mutex;
 
-use crate::batcher::{Batcher, Queued, Waiting, count};
+use crate::acks::Acks;
+use crate::batcher::{Batcher, Queued};
 use crate::config::Config;
 use crate::past::Past;
+use crate::replicas::Replicas;
 
 /// How often an operation is tried, with what Redis asked for done in between: a new epoch, then
-/// the room, then once more if Redis restarted just then.
-const ATTEMPTS: usize = 4;
+/// the room, then ids that only the archive knows, and all of it once more if Redis restarted just
+/// then.
+pub(crate) const ATTEMPTS: usize = 8;
 
 /// A cheap handle.
 #[derive(Clone)]
@@ -32,8 +34,12 @@ pub struct Backend {
     pub archive: Arc<dyn Archive>,
     /// What the gateway was told.
     pub config: Arc<Config>,
-    context: Context,
-    batcher: Arc<Batcher>,
+    pub(crate) context: Context,
+    pub(crate) batcher: Arc<Batcher>,
+    /// Who waits for the archive; all threads share it.
+    pub(crate) acks: Arc<Acks>,
+    /// Who waits for replicas.
+    pub(crate) replicas: Arc<Replicas>,
     /// Held while something is repaired, so that a crowd does not ask the archive the same.
     repair: Arc<Mutex<()>>,
     /// Shared by all threads.
@@ -66,15 +72,18 @@ impl Backend {
             config,
             context,
             batcher,
+            acks: Arc::default(),
+            replicas: Arc::default(),
             repair: Arc::default(),
             past,
         }
     }
 
-    /// The same with the past of another backend.
+    /// The same with the past of another backend, and with those who wait for the archive.
     #[must_use]
     pub(crate) fn with_past_of(mut self, other: &Self) -> Self {
         self.past = Arc::clone(&other.past);
+        self.acks = Arc::clone(&other.acks);
         self
     }
 
@@ -99,136 +108,14 @@ impl Backend {
         };
         async move {
             let lost = |_| Refusal::new(Code::Unavailable, "the gateway is stopping; try again");
-            match receiver?.await.map_err(lost)?? {
-                Appended::Written(receipt) => Ok(Sent {
-                    receipt,
-                    repeated: false,
-                }),
-                Appended::Repeated(receipt) => Ok(Sent {
-                    receipt,
-                    repeated: true,
-                }),
-                Appended::Refused if members_only => Err(Refusal::no_such_room()),
-                Appended::Refused | Appended::NeedReconcile { .. } => Err(unsettled()),
-            }
+            let appended = receiver?.await.map_err(lost)??;
+            settled(appended, members_only)
         }
     }
 
     /// Whether messages are on their way to Redis.
     pub(crate) fn is_busy(&self) -> bool {
         self.batcher.is_busy()
-    }
-
-    /// Sends batches of a partition until none waits.
-    async fn serve(&self, partition: Partition) {
-        loop {
-            let mut batch = self.batcher.next(partition);
-            if batch.is_empty() {
-                return;
-            }
-            metrics::histogram!("chinwag_gateway_append_batch_size").record(count(batch.len()));
-            // Stable, so that each room's order stays; the function wants rooms in one piece.
-            batch.sort_by(|one, other| one.draft.room.cmp(&other.draft.room));
-            let mut attempt = 0;
-            while !batch.is_empty() && attempt < ATTEMPTS {
-                attempt += 1;
-                batch = self.send(partition, batch).await;
-            }
-            for waiting in batch {
-                drop(waiting.answer.send(Err(unsettled())));
-            }
-        }
-    }
-
-    /// Sends a batch, answers what is answered, and returns what is to be tried again.
-    async fn send(&self, partition: Partition, batch: Vec<Waiting>) -> Vec<Waiting> {
-        let (drafts, answers): (Vec<Draft>, Vec<_>) = batch
-            .into_iter()
-            .map(|waiting| (waiting.draft, waiting.answer))
-            .unzip();
-        let appended = match self.store.append(partition, &drafts).await {
-            Ok(appended) => appended,
-            Err(error) => {
-                let refusal = self.repaired(partition, &error, &drafts).await;
-                let waiting = drafts.into_iter().zip(answers);
-                let waiting = waiting.map(|(draft, answer)| Waiting { draft, answer });
-                let Err(refusal) = refusal else {
-                    return waiting.collect();
-                };
-                for waiting in waiting {
-                    drop(waiting.answer.send(Err(refusal.clone())));
-                }
-                return Vec::new();
-            }
-        };
-        let mut again = Vec::new();
-        for ((draft, answer), appended) in drafts.into_iter().zip(answers).zip(appended) {
-            let repaired = match appended {
-                Appended::NeedReconcile { epoch } => self.reconcile(&draft.room, epoch).await,
-                Appended::Refused => self.begin_direct(&draft).await,
-                Appended::Written(_) | Appended::Repeated(_) => Ok(false),
-            };
-            match repaired {
-                Ok(true) => again.push(Waiting { draft, answer }),
-                Ok(false) => drop(answer.send(Ok(appended))),
-                Err(refusal) => drop(answer.send(Err(refusal))),
-            }
-        }
-        again
-    }
-
-    /// Does what a failed batch asks for; `Ok` if it may be tried again.
-    async fn repaired(
-        &self,
-        partition: Partition,
-        error: &Error,
-        drafts: &[Draft],
-    ) -> Result<(), Refusal> {
-        match error {
-            Error::NeedEpoch { run_id } => self.renew_epoch(partition, run_id).await,
-            // It may have been written. Under ids it may be sent again; else that is the sender's
-            // choice.
-            Error::Unavailable(_) if drafts.iter().all(|draft| draft.id.is_some()) => {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                Ok(())
-            }
-            error => Err(refusal(error)),
-        }
-    }
-
-    /// A direct room comes to be with its first message: makes it if the sender is one of its two
-    /// users and the other exists. Says whether to try again.
-    async fn begin_direct(&self, draft: &Draft) -> Result<bool, Refusal> {
-        let (Some((low, high)), Some(sender)) = (draft.room.direct_pair(), draft.sender.clone())
-        else {
-            return Ok(false);
-        };
-        if sender != low && sender != high {
-            return Ok(false);
-        }
-        let pair = [low, high];
-        let known = self
-            .store
-            .users(&pair)
-            .await
-            .map_err(|error| refusal(&error))?;
-        if known.iter().any(Option::is_none) {
-            return Ok(false);
-        }
-        let new = NewRoom {
-            room: draft.room.clone(),
-            kind: Kind::Dm,
-            name: String::new(),
-            topic: String::new(),
-            creator: sender,
-            members: pair.into_iter().map(|user| (user, Role::Member)).collect(),
-        };
-        // Redis may have lost it together with its tail: its sequences are not given twice.
-        let archived = self.archived(&draft.room).await?;
-        let partition = self.store.keys().of_room(&new.room);
-        let create = || self.store.create_room_above(&new, archived);
-        self.fenced(partition, create).await?;
-        Ok(true)
     }
 
     /// Makes a room whose id nobody has had; says whether it was made or there already.
@@ -263,8 +150,12 @@ impl Backend {
         Err(unsettled())
     }
 
-    /// Has the archive allocate an epoch for this run of Redis, and installs it.
-    async fn renew_epoch(&self, partition: Partition, run_id: &str) -> Result<(), Refusal> {
+    /// Has the archive allocate an epoch for this reign of Redis, and installs it.
+    pub(crate) async fn renew_epoch(
+        &self,
+        partition: Partition,
+        run_id: &str,
+    ) -> Result<(), Refusal> {
         let _turn = self.repair.lock().await;
         let installed = self.store.installed_epoch(partition).await;
         let installed = installed.map_err(|error| refusal(&error))?;
@@ -272,12 +163,14 @@ impl Backend {
             // Somebody was faster. Another one would put every reader out for nothing.
             return Ok(());
         }
+        let claim = self.store.claim_epoch(partition).await;
+        let claim = claim.map_err(|error| refusal(&error))?;
         let epoch = self
             .archive
-            .allocate_epoch(partition.0, run_id, installed.epoch)
+            .allocate_epoch(partition.0, &claim, installed.epoch)
             .await;
         let epoch = epoch.map_err(|error| archive_refusal(&error))?;
-        match self.store.install_epoch(partition, epoch, run_id).await {
+        match self.store.install_epoch(partition, epoch, &claim).await {
             // Somebody was faster, or Redis restarted again: trying again will tell.
             Ok(()) | Err(Error::Fenced(_) | Error::NeedEpoch { .. }) => Ok(()),
             Err(error) => Err(refusal(&error)),
@@ -285,7 +178,35 @@ impl Backend {
     }
 }
 
-fn unsettled() -> Refusal {
+/// What a sender hears of what became of a message.
+fn settled(appended: Appended, members_only: bool) -> Result<Sent, Refusal> {
+    match appended {
+        Appended::Written(receipt) => Ok(Sent {
+            receipt,
+            repeated: false,
+        }),
+        Appended::Repeated(receipt) => Ok(Sent {
+            receipt,
+            repeated: true,
+        }),
+        Appended::Refused | Appended::Missing if members_only => Err(Refusal::no_such_room()),
+        Appended::Future => {
+            let problem = "the time in it must be at most 5 minutes ahead of the server's";
+            Err(Violation::new("id", problem).into())
+        }
+        Appended::Behind => {
+            let message = "the archive is too far behind to tell whether this was sent; try again";
+            Err(Refusal::new(Code::Unavailable, message))
+        }
+        Appended::Refused
+        | Appended::Missing
+        | Appended::Look
+        | Appended::Again
+        | Appended::NeedReconcile { .. } => Err(unsettled()),
+    }
+}
+
+pub(crate) fn unsettled() -> Refusal {
     Refusal::new(Code::Unavailable, "Redis has just restarted; try again")
 }
 

@@ -95,6 +95,19 @@ impl Batcher {
         batch
     }
 
+    /// All that waits in a lane that the caller serves: it has nothing more to do. For when Redis
+    /// stands still: whoever waits is told so now, and not after everybody before them has waited
+    /// in vain.
+    pub(crate) fn give_up(&self, partition: Partition) -> Vec<Waiting> {
+        let Ok(mut lane) = self.lane(partition) else {
+            return Vec::new();
+        };
+        lane.served = false;
+        let waiting: Vec<Waiting> = std::mem::take(&mut lane.waiting).into();
+        metrics::gauge!("chinwag_gateway_append_queue_depth").decrement(count(waiting.len()));
+        waiting
+    }
+
     fn lane(&self, partition: Partition) -> Result<MutexGuard<'_, Lane>, Refusal> {
         let lane = self.lanes.get(usize::from(partition.0));
         let lane = lane.ok_or_else(|| Refusal::new(Code::Internal, "no such partition"))?;

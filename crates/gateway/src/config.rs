@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
+use chinwag_protocol::ack::Ack;
 use chinwag_protocol::event::Kind;
 use chinwag_protocol::id::RoomId;
 use chinwag_store::append::Rules;
@@ -73,6 +74,16 @@ pub struct Config {
     pub hmac_secret: Option<Secret>,
     /// Opens the server API. Without it the API is off.
     pub api_key: Option<Secret>,
+    /// How safe messages are before they are acknowledged, where neither sender nor room say.
+    pub ack: Ack,
+    /// How long that may be waited for.
+    pub ack_timeout: Duration,
+    /// How many replicas of Redis must have a message that is to be `replicated`; 0: there are
+    /// none.
+    pub replicas: u32,
+    /// From how much of Redis's memory on, in percent, no messages are taken; 0: as long as Redis
+    /// takes them.
+    pub full_percent: u32,
     /// The lease on the gateway's name.
     pub lease: Duration,
     /// What may be done in which channels.
@@ -272,6 +283,10 @@ pub(crate) mod tests {
             hash_queue: 32,
             hmac_secret: None,
             api_key: None,
+            ack: Ack::Accepted,
+            ack_timeout: Duration::from_secs(5),
+            replicas: 0,
+            full_percent: 80,
             lease: Duration::from_secs(15),
             namespaces: Namespaces::default(),
         }

@@ -252,7 +252,10 @@ impl Inlet {
                         .await;
                 }
             }
-            Heard::Archived(rooms) => self.hand_all(&ShardEvent::Archived(Arc::new(rooms))).await,
+            Heard::Archived(rooms) => {
+                self.backend.acks.marked(&rooms);
+                self.hand_all(&ShardEvent::Archived(Arc::new(rooms))).await;
+            }
             Heard::Torn => self.work.mend(),
             Heard::Wake(_) => {}
         }

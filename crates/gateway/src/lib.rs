@@ -11,6 +11,7 @@
 //! `outbox` goes out in as few writes as possible.
 
 mod access;
+mod acks;
 mod admission;
 mod api;
 mod appear;
@@ -25,6 +26,7 @@ mod gate;
 mod household;
 mod hub;
 mod inlet;
+mod lane;
 mod listener;
 mod name;
 mod notices;
@@ -35,6 +37,7 @@ mod rate;
 mod recent;
 mod reconcile;
 mod recover;
+mod replicas;
 mod run;
 mod shard;
 mod socket;

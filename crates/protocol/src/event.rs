@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::ack::Ack;
 use crate::id::{ClientId, MessageId, UserId};
 use crate::json::Json;
 
@@ -57,6 +58,8 @@ pub enum Content {
         name: String,
         /// The topic after it.
         topic: String,
+        /// What it was made as; only of the event by which it came to be.
+        made: Option<Made>,
     },
 }
 
@@ -66,6 +69,16 @@ impl Content {
     pub fn counts(&self) -> bool {
         matches!(self, Content::Message { .. })
     }
+}
+
+/// What a room was made as. It stays so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Made {
+    /// Its kind.
+    pub kind: Kind,
+    /// How safe messages in it are before they are acknowledged, unless their senders ask for
+    /// another level.
+    pub ack: Option<Ack>,
 }
 
 /// How a membership changed.
@@ -214,6 +227,7 @@ impl Event {
                 change,
                 name,
                 topic,
+                made: _,
             } => {
                 shown.change = Some(change.name());
                 shown.name = Some(name);

@@ -202,6 +202,30 @@ impl RoomId {
     }
 }
 
+impl MessageId {
+    /// When it was made, in milliseconds since 1970, if it is a version 7 UUID and so says that.
+    #[must_use]
+    pub fn time(&self) -> Option<u64> {
+        let bytes = self.as_str().as_bytes();
+        let hyphens = [8, 13, 18, 23];
+        let well_formed = bytes.len() == 36
+            && bytes.iter().enumerate().all(|(at, byte)| {
+                if hyphens.contains(&at) {
+                    *byte == b'-'
+                } else {
+                    byte.is_ascii_hexdigit()
+                }
+            })
+            && bytes.get(14) == Some(&b'7')
+            && matches!(bytes.get(19), Some(b'8' | b'9' | b'a' | b'b' | b'A' | b'B'));
+        if !well_formed {
+            return None;
+        }
+        let (high, low) = (self.as_str().get(..8)?, self.as_str().get(9..13)?);
+        u64::from_str_radix(&format!("{high}{low}"), 16).ok()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -237,5 +261,22 @@ mod tests {
         let room = RoomId::created(u128::MAX);
         assert_eq!(RoomId::new(room.as_str()).unwrap().as_str().len(), 31);
         assert_eq!(room.namespace(), "room");
+    }
+
+    #[test]
+    fn a_version_7_uuid_says_when_it_was_made() {
+        let time = |id: &str| MessageId::new(id).unwrap().time();
+        let id = "019342b3-1f00-7abc-8def-0123456789ab";
+        assert_eq!(time(id), Some(0x0193_42b3_1f00));
+        assert_eq!(time(&id.to_uppercase()), Some(0x0193_42b3_1f00));
+        for other in [
+            "m-1",
+            "019342b3-1f00-4abc-8def-0123456789ab",
+            "019342b3-1f00-7abc-cdef-0123456789ab",
+            "019342b3_1f00-7abc-8def-0123456789ab",
+            "019342b31f007abc8def0123456789ab",
+        ] {
+            assert_eq!(time(other), None, "{other}");
+        }
     }
 }

@@ -7,6 +7,7 @@
 //! Never knows about asynchronous code, clocks or Redis. Nothing in here blocks, and no decoder
 //! panics, whatever the bytes.
 
+pub mod ack;
 pub mod code;
 pub mod event;
 pub mod id;

@@ -9,6 +9,7 @@ use chinwag_gateway::config::{Namespaces, Policy, Secret};
 
 use crate::secret::{self, SecretError};
 use crate::settings::{Keys, Settings};
+use chinwag_protocol::ack::Ack;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -55,6 +56,10 @@ pub fn gateway(settings: &Settings) -> Result<chinwag_gateway::Config, SecretErr
         hash_queue: keys.integer("account.hash_queue"),
         hmac_secret: Some(secret(secret::hmac(settings)?)),
         api_key: secret::api_key(settings)?.map(secret),
+        ack: Ack::named(keys.text("gateway.ack")).unwrap_or_default(),
+        ack_timeout: keys.milliseconds("gateway.ack_timeout_ms"),
+        replicas: keys.integer("redis.replicas"),
+        full_percent: keys.integer("gateway.redis_full_percent"),
         lease: keys.milliseconds("presence.lease_ms"),
         namespaces: namespaces(keys),
     })

@@ -1,15 +1,23 @@
 //! The one write path of messages: a batch of events into rooms of one partition, in one call.
 
-use chinwag_protocol::event::Content;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chinwag_protocol::ack::Ack;
+use chinwag_protocol::event::{Content, Event};
 use chinwag_protocol::id::{ClientId, MessageId, RoomId, UserId};
 use chinwag_protocol::position::Position;
+use futures_util::future::try_join_all;
 use redis::Value;
+use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::connect::Call;
 use crate::error::{Error, Result};
 use crate::partition::Partition;
 use crate::record;
+use crate::route::Aim;
 use crate::store::{DEDUPE_BUCKET_SECONDS, Store};
+use crate::topology::Address;
 use crate::value::{self, Fields};
 
 /// How a room is written to and what is kept of it; from its namespace's policy.
@@ -34,6 +42,8 @@ pub struct Draft {
     pub sender: Option<UserId>,
     /// The sender's name for it; the same name again gets the first one's answer.
     pub id: Option<MessageId>,
+    /// Whether the archive was asked for the id, and does not have it.
+    pub looked: bool,
     counts: bool,
     tail: Vec<u8>,
 }
@@ -55,6 +65,7 @@ impl Draft {
             rules,
             sender,
             id,
+            looked: false,
             counts: content.counts(),
             tail,
         }
@@ -74,8 +85,19 @@ pub enum Appended {
     Written(Receipt),
     /// It had it already.
     Repeated(Receipt),
-    /// Nothing: the sender is no member, or there is no such room.
+    /// Nothing: the sender is no member.
     Refused,
+    /// Nothing: Redis knows no such room. The archive may.
+    Missing,
+    /// Nothing: the id may have been used so long ago that only the archive knows. Ask it, and try
+    /// again with [`Draft::looked`] set.
+    Look,
+    /// Nothing: the id may have been used, and the archive is too far behind to be asked.
+    Behind,
+    /// Nothing: one before it in the room has to be looked for first. Try again behind that.
+    Again,
+    /// Nothing: the time in the id is more than five minutes ahead of the server's.
+    Future,
     /// Nothing: the room is of an earlier epoch, or unknown; reconcile it and try again.
     NeedReconcile {
         /// The epoch that is current.
@@ -92,6 +114,24 @@ pub struct Receipt {
     pub time: u64,
     /// The room's count of messages with it.
     pub messages: u64,
+    /// Whether the room was known to be archived up to it.
+    pub archived: bool,
+    /// How safe messages in the room are before they are acknowledged, if it has a rule of its own.
+    pub room_ack: Option<Ack>,
+}
+
+impl Receipt {
+    /// The receipt of an event that the archive has.
+    #[must_use]
+    pub fn of_archived(event: &Event) -> Self {
+        Self {
+            position: Position::new(event.epoch, event.seq),
+            time: event.time,
+            messages: event.messages,
+            archived: true,
+            room_ack: None,
+        }
+    }
 }
 
 /// A message that was written, by its sender's name for it.
@@ -101,8 +141,10 @@ pub struct Remembered {
     pub sender: Option<UserId>,
     /// The name.
     pub id: MessageId,
-    /// The answer that it got. The count of messages may be 0 if nobody knows it any more.
-    pub receipt: Receipt,
+    /// Its place.
+    pub position: Position,
+    /// Its time, in milliseconds since 1970.
+    pub time: u64,
 }
 
 /// What is installed in a partition; the default is nothing.
@@ -176,6 +218,8 @@ impl Store {
             call = call
                 .arg(draft.sender.as_ref().map_or("", UserId::as_str))
                 .arg(draft.id.as_ref().map_or("", MessageId::as_str))
+                .number(draft.id.as_ref().and_then(MessageId::time).unwrap_or(0))
+                .number(u64::from(draft.looked))
                 .number(u64::from(draft.counts))
                 .arg(draft.tail.as_slice());
         }
@@ -194,15 +238,12 @@ impl Store {
         let bucket = self.clock.now() / 1000 / DEDUPE_BUCKET_SECONDS;
         let key = self.keys.sent(room, bucket);
         let mut pipeline = redis::pipe();
-        for Remembered {
-            sender,
-            id,
-            receipt,
-        } in sent
-        {
-            let field = format!("{} {id}", sender.as_ref().map_or("", UserId::as_str));
-            let Position { epoch, seq } = receipt.position;
-            let place = format!("{seq} {epoch} {} {}", receipt.time, receipt.messages);
+        for one in sent {
+            let sender = one.sender.as_ref().map_or("", UserId::as_str);
+            let field = format!("{sender} {}", one.id);
+            let Position { epoch, seq } = one.position;
+            // Nobody knows the count of messages any more.
+            let place = format!("{seq} {epoch} {} 0", one.time);
             pipeline.cmd("HSETNX").arg(&key).arg(field).arg(place);
         }
         let seconds = 2 * DEDUPE_BUCKET_SECONDS;
@@ -210,7 +251,24 @@ impl Store {
         self.link.pipeline("remember", &pipeline).await.map(drop)
     }
 
-    /// Makes an epoch that the archive allocated the current one of a partition.
+    /// The name under which the archive is to be asked for an epoch of the reign `run_id`. It
+    /// changes when somebody empties Redis while it runs, so that no epoch comes back in which
+    /// the same sequences were given to other events.
+    ///
+    /// # Errors
+    /// As every write.
+    pub async fn claim_epoch(&self, partition: Partition) -> Result<String> {
+        let mut random = [0; 8];
+        let failed = |_| Error::Unavailable("no randomness".to_owned());
+        SystemRandom::new().fill(&mut random).map_err(failed)?;
+        let call = Call::new("claim_epoch")
+            .key(self.keys.epoch(partition))
+            .arg(format!("{:016x}", u64::from_be_bytes(random)));
+        value::text("epoch", self.link.call(&call).await?)
+    }
+
+    /// Makes an epoch that the archive allocated the current one of a partition. `run_id` is the
+    /// reign or, better, what [`Store::claim_epoch`] made of it.
     ///
     /// # Errors
     /// `Fenced` if a later one is installed already, `NeedEpoch` if the server was restarted
@@ -226,6 +284,78 @@ impl Store {
             .number(epoch)
             .arg(run_id);
         self.link.call(&call).await.map(drop)
+    }
+
+    /// Whether the partition has an epoch of this reign.
+    ///
+    /// # Errors
+    /// `NeedEpoch` if it has not.
+    pub async fn fenced_epoch(&self, partition: Partition) -> Result<()> {
+        let call = Call::new("fenced_epoch").key(self.keys.epoch(partition));
+        self.link.call(&call).await.map(drop)
+    }
+
+    /// Waits, `wait` at most, until `replicas` replicas have all that was written in these
+    /// partitions before, each in this epoch. Says which of them that is true of: all or none,
+    /// unless an epoch is over. Use a store of its own for this: whatever else goes through its
+    /// connection waits too.
+    ///
+    /// # Errors
+    /// As every write.
+    pub async fn await_replicas(
+        &self,
+        places: &[(Partition, u64)],
+        replicas: u32,
+        wait: Duration,
+    ) -> Result<Vec<(Partition, u64)>> {
+        let mut current = Vec::new();
+        for (partition, epoch) in places {
+            match self.link.call(&self.beat(*partition, *epoch)).await {
+                Ok(_) => current.push((*partition, *epoch)),
+                Err(Error::Fenced(_) | Error::NeedEpoch { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let map = self.link.placement().map();
+        let mut servers: BTreeMap<Option<&Address>, Vec<(Partition, u64)>> = BTreeMap::new();
+        for place in current {
+            let aim = Aim::at(self.keys.epoch(place.0).as_bytes());
+            servers.entry(map.owner(aim)).or_default().push(place);
+        }
+        let servers = servers.into_values();
+        let waits = servers.map(|places| self.await_replicas_of_one(places, replicas, wait));
+        let reached: Vec<Vec<_>> = try_join_all(waits).await?;
+        Ok(reached.concat())
+    }
+
+    /// The same for partitions of one server. Once more a beat, with the wait behind it: a wait
+    /// counts what its own connection wrote.
+    async fn await_replicas_of_one(
+        &self,
+        places: Vec<(Partition, u64)>,
+        replicas: u32,
+        wait: Duration,
+    ) -> Result<Vec<(Partition, u64)>> {
+        let mut pipeline = redis::pipe();
+        for (partition, epoch) in &places {
+            pipeline.add_command(self.beat(*partition, *epoch).command());
+        }
+        let milliseconds = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        pipeline.cmd("WAIT").arg(replicas).arg(milliseconds);
+        let answers = self.link.pipeline("replicas", &pipeline).await?;
+        let reached = answers
+            .last()
+            .map(|answer| value::number("replicas", answer));
+        if reached.transpose()?.unwrap_or(0) < u64::from(replicas) {
+            return Ok(Vec::new());
+        }
+        Ok(places)
+    }
+
+    fn beat(&self, partition: Partition, epoch: u64) -> Call {
+        Call::new("beat_epoch")
+            .key(self.keys.epoch(partition))
+            .number(epoch)
     }
 
     /// The epoch that is installed in a partition, 0 if none is. It may be of an earlier run.
@@ -267,16 +397,43 @@ fn appended(fields: &mut Fields) -> Result<Appended> {
     let status = fields.number()?;
     let (seq, epoch) = (fields.number()?, fields.number()?);
     let (time, messages) = (fields.number()?, fields.number()?);
+    let (archived, level) = (fields.number()?, fields.number()?);
     let receipt = Receipt {
         position: Position::new(epoch, seq),
         time,
         messages,
+        archived: seq <= archived,
+        room_ack: ack_of(level),
     };
     match status {
         1 => Ok(Appended::Written(receipt)),
         2 => Ok(Appended::Repeated(receipt)),
         3 => Ok(Appended::NeedReconcile { epoch }),
         4 => Ok(Appended::Refused),
+        5 => Ok(Appended::Missing),
+        6 => Ok(Appended::Look),
+        7 => Ok(Appended::Behind),
+        8 => Ok(Appended::Future),
+        9 => Ok(Appended::Again),
         other => Err(Error::corrupt("append", format!("status {other}"))),
+    }
+}
+
+/// The level that a room's hash names.
+pub(crate) fn ack_of(number: u64) -> Option<Ack> {
+    match number {
+        1 => Some(Ack::Accepted),
+        2 => Some(Ack::Replicated),
+        3 => Some(Ack::Archived),
+        _ => None,
+    }
+}
+
+/// The number for a level in a room's hash.
+pub(crate) fn ack_number(ack: Ack) -> u64 {
+    match ack {
+        Ack::Accepted => 1,
+        Ack::Replicated => 2,
+        Ack::Archived => 3,
     }
 }

@@ -62,7 +62,7 @@ impl Error {
                     run_id: run_id.unwrap_or_default().to_owned(),
                 };
             }
-            Some("FENCED" | "STALEEPOCH") => return Error::Fenced(problem),
+            Some("FENCED" | "STALEEPOCH" | "STALEROOM") => return Error::Fenced(problem),
             Some("OOM" | "MISCONF") => return Error::Full(problem),
             Some(
                 "LOADING" | "READONLY" | "MASTERDOWN" | "NOREPLICAS" | "CLUSTERDOWN" | "MOVED"

@@ -18,6 +18,17 @@ use crate::value::{self, Fields};
 /// Rooms in one call, so that it stays well under a millisecond of Redis's time.
 const MARKED_AT_ONCE: usize = 128;
 
+/// What has become of an event that was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It is archived.
+    Archived,
+    /// It is in Redis.
+    Waits,
+    /// It may be gone, or only this Redis does not know it. The archive is to be asked.
+    Doubtful,
+}
+
 /// What is left of a log after a place.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Backlog {
@@ -87,7 +98,8 @@ impl Store {
                     .key(self.keys.archived(Partition(*partition)))
                     .arg(encode_archived(some));
                 for (room, position) in some {
-                    call = call.key(self.keys.room(room).room).number(position.seq);
+                    let keys = self.keys.room(room);
+                    call = call.key(keys.room).key(keys.history).number(position.seq);
                 }
                 calls.push(call);
             }
@@ -95,22 +107,27 @@ impl Store {
         self.link.calls("mark_archived", &calls).await.map(drop)
     }
 
-    /// Up to where rooms are archived as far as Redis was told, in one round trip; 0 where it was
-    /// not. What is marked is archived, whichever server says so.
+    /// What has become of places in rooms, as far as Redis was told, in one round trip.
     ///
     /// # Errors
     /// As every read.
-    pub async fn archived(&self, rooms: &[RoomId]) -> Result<Vec<u64>> {
-        let mut pipeline = redis::pipe();
-        for room in rooms {
-            pipeline.cmd("HGET").arg(self.keys.room(room).room).arg("a");
-        }
-        let answers = self.link.pipeline("archived", &pipeline).await?;
-        let number = |answer| value::optional(answer).map(|seq| value::number("archived", &seq));
-        answers
-            .into_iter()
-            .map(|answer| number(answer).unwrap_or(Ok(0)))
-            .collect()
+    pub async fn fates(&self, places: &[(RoomId, Position)]) -> Result<Vec<Fate>> {
+        let calls: Vec<Call> = places
+            .iter()
+            .map(|(room, position)| {
+                Call::new("fate")
+                    .key(self.keys.room(room).room)
+                    .number(position.epoch)
+                    .number(position.seq)
+            })
+            .collect();
+        let answers = self.link.calls("fate", &calls).await?;
+        let fate = |answer| match value::number("fate", answer)? {
+            1 => Ok(Fate::Archived),
+            2 => Ok(Fate::Waits),
+            _ => Ok(Fate::Doubtful),
+        };
+        answers.iter().map(fate).collect()
     }
 
     /// What is left of partitions' logs for a role that has done them up to given places.

@@ -5,7 +5,8 @@
 //! that the gateway encoded, so no Lua ever parses or rebuilds a body.
 
 use bytes::Bytes;
-use chinwag_protocol::event::{Change, Content, Event, Role, RoomChange};
+use chinwag_protocol::ack::Ack;
+use chinwag_protocol::event::{Change, Content, Event, Kind, Made, Role, RoomChange};
 use chinwag_protocol::id::{ClientId, MessageId, UserId};
 use chinwag_protocol::json::Json;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -36,6 +37,8 @@ enum StoredRef<'a> {
     Member(&'a str, Change, Role),
     #[serde(rename = "r")]
     Room(RoomChange, &'a str, &'a str),
+    #[serde(rename = "c")]
+    Created(&'a str, &'a str, Kind, Option<Ack>),
 }
 
 /// Version, seq, epoch, time, messages, sender, client, id, content.
@@ -61,6 +64,8 @@ enum Stored {
     Member(UserId, Change, Role),
     #[serde(rename = "r")]
     Room(RoomChange, String, String),
+    #[serde(rename = "c")]
+    Created(String, String, Kind, Option<Ack>),
 }
 
 /// The tail of the record of an event that Redis has yet to number.
@@ -76,9 +81,16 @@ pub fn tail(
         Content::Message { body } => StoredRef::Message(body.as_bytes()),
         Content::Member { user, change, role } => StoredRef::Member(user.as_str(), *change, *role),
         Content::Room {
+            change: RoomChange::Created,
+            name,
+            topic,
+            made: Some(Made { kind, ack }),
+        } => StoredRef::Created(name, topic, *kind, *ack),
+        Content::Room {
             change,
             name,
             topic,
+            made: _,
         } => StoredRef::Room(*change, name, topic),
     };
     let tail = Tail(
@@ -151,6 +163,13 @@ pub fn decode(record: &[u8]) -> Result<Event> {
             change,
             name,
             topic,
+            made: None,
+        },
+        Stored::Created(name, topic, kind, ack) => Content::Room {
+            change: RoomChange::Created,
+            name,
+            topic,
+            made: Some(Made { kind, ack }),
         },
     };
     Ok(Event {
@@ -216,6 +235,24 @@ mod tests {
         assert_eq!((event.seq, event.epoch, event.messages), (12, 7, 9));
         assert_eq!(event.content, content);
         assert_eq!(event.id.unwrap().as_str(), "m-1");
+    }
+
+    #[test]
+    fn how_a_room_was_made_is_read_as_it_was_written() {
+        let made = Made {
+            kind: Kind::Open,
+            ack: Some(Ack::Archived),
+        };
+        for made in [Some(made), None] {
+            let content = Content::Room {
+                change: RoomChange::Created,
+                name: "General".to_owned(),
+                topic: String::new(),
+                made,
+            };
+            let record = [written(1, 0), tail(None, None, None, &content)].concat();
+            assert_eq!(decode(&record).unwrap().content, content);
+        }
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Rooms: making them, seeing them as a user does, bringing them into a new epoch.
 
-use chinwag_protocol::event::{Change, Content, Event, Kind, Role, RoomChange};
+use chinwag_protocol::ack::Ack;
+use chinwag_protocol::event::{Change, Content, Event, Kind, Made, Role, RoomChange};
 use chinwag_protocol::id::{RoomId, UserId};
 use serde::{Deserialize, Serialize};
 
+use crate::append::{ack_number, ack_of};
 use crate::connect::Call;
 use crate::error::{Error, Result};
 use crate::keys::OPEN_ROOMS;
@@ -27,6 +29,49 @@ pub struct NewRoom {
     pub creator: UserId,
     /// Everybody who is in it from the start, the creator included.
     pub members: Vec<(UserId, Role)>,
+    /// How safe messages are before they are acknowledged, unless their senders ask for another
+    /// level. `None`: as the gateway has it.
+    pub ack: Option<Ack>,
+}
+
+/// What Redis has of a room that is to be brought into an epoch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// The room's last sequence; 0 if Redis does not know the room.
+    pub seq: u64,
+    /// The epoch it was last reconciled in; 0 if Redis does not know the room.
+    pub epoch: u64,
+}
+
+/// What the archive has of a room that is to be brought into an epoch.
+#[derive(Debug, Clone, Default)]
+pub struct Archived {
+    /// Its last sequence.
+    pub seq: u64,
+    /// Its count of messages.
+    pub messages: u64,
+    /// Epochs that it knows and Redis does not, each with the sequence after which it began,
+    /// ascending.
+    pub epochs: Vec<(u64, u64)>,
+    /// What the room is, if that has to be restored.
+    pub made: Option<Restored>,
+    /// Memberships that Redis has lost or never heard of; `None` for those that ended.
+    pub members: Vec<(UserId, Option<Membership>)>,
+}
+
+/// What a room is.
+#[derive(Debug, Clone)]
+pub struct Restored {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its name.
+    pub name: String,
+    /// Its topic.
+    pub topic: String,
+    /// Who made it.
+    pub creator: Option<UserId>,
+    /// Its own level of acknowledgement.
+    pub ack: Option<Ack>,
 }
 
 /// What a room is, as it is stored.
@@ -44,6 +89,8 @@ pub struct Overview {
     pub name: String,
     /// Its topic.
     pub topic: String,
+    /// Its own level of acknowledgement.
+    pub ack: Option<Ack>,
     /// The last event's sequence.
     pub seq: u64,
     /// How many messages it has had.
@@ -90,6 +137,10 @@ impl Store {
             change: RoomChange::Created,
             name: new.name.clone(),
             topic: new.topic.clone(),
+            made: Some(Made {
+                kind: new.kind,
+                ack: new.ack,
+            }),
         };
         let mut call = Call::new("create_room")
             .key(self.keys.epoch(partition))
@@ -105,6 +156,7 @@ impl Store {
             .arg(record::tail(Some(&new.creator), None, None, &created))
             .number(archived.0)
             .number(archived.1)
+            .number(new.ack.map_or(0, ack_number))
             .number(new.members.len() as u64);
         for (user, role) in &new.members {
             let change = if *user == new.creator {
@@ -202,6 +254,20 @@ impl Store {
             .collect()
     }
 
+    /// What Redis has of a room.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn standing(&self, room: &RoomId) -> Result<Standing> {
+        let call = Call::new("standing").key(self.keys.room(room).room);
+        let Some(answer) = value::optional(self.link.call(&call).await?) else {
+            return Ok(Standing::default());
+        };
+        let mut fields = Fields::of("standing", answer)?;
+        let (seq, epoch) = (fields.number()?, fields.number()?);
+        Ok(Standing { seq, epoch })
+    }
+
     /// Brings a room into the current epoch, above what the archive has of it. Idempotent.
     ///
     /// # Errors
@@ -213,16 +279,61 @@ impl Store {
         archived: (u64, u64),
         kind: Kind,
     ) -> Result<()> {
+        let standing = self.standing(room).await?;
+        let archived = Archived {
+            seq: archived.0,
+            messages: archived.1,
+            ..Archived::default()
+        };
+        self.restore(room, epoch, standing, &archived, kind).await
+    }
+
+    /// Brings a room into the current epoch, with all that the archive has and Redis has lost of
+    /// it. `standing` is what it was compared with. Idempotent.
+    ///
+    /// # Errors
+    /// `Fenced` if the epoch or the room moved on, `NeedEpoch` if the epoch has to.
+    pub async fn restore(
+        &self,
+        room: &RoomId,
+        epoch: u64,
+        standing: Standing,
+        archived: &Archived,
+        kind: Kind,
+    ) -> Result<()> {
         let keys = self.keys.room(room);
-        let (seq, messages) = archived;
-        let call = Call::new("reconcile")
+        let made = archived.made.as_ref();
+        let meta = made.map(|made| {
+            let (name, topic) = (made.name.clone(), made.topic.clone());
+            record::encode(&Meta(1, name, topic, made.creator.clone()))
+        });
+        let ack = made.and_then(|made| made.ack);
+        let epochs = archived.epochs.iter();
+        let epochs: Vec<String> = epochs
+            .map(|(epoch, seq)| format!("{epoch}:{seq}"))
+            .collect();
+        let mut call = Call::new("reconcile")
             .key(self.keys.epoch(self.keys.of_room(room)))
             .key(keys.room)
             .key(keys.history)
+            .key(keys.members)
+            .key(keys.read)
             .number(epoch)
-            .number(seq)
-            .number(messages)
-            .arg(kind_name(kind));
+            .number(archived.seq)
+            .number(archived.messages)
+            .arg(kind_name(made.map_or(kind, |made| made.kind)))
+            .number(standing.seq)
+            .number(standing.epoch)
+            .arg(epochs.join(","))
+            .arg(meta.unwrap_or_default())
+            .arg(ack.map_or(String::new(), |ack| ack_number(ack).to_string()))
+            .number(archived.members.len() as u64);
+        for (user, membership) in &archived.members {
+            call = call
+                .arg(user.as_str())
+                .number(membership.map_or(0, |one| role_number(one.role)))
+                .number(membership.map_or(0, |one| one.joined_seq));
+        }
         self.link.call(&call).await.map(drop)
     }
 }
@@ -259,6 +370,7 @@ fn overview(room: &RoomId, answer: redis::Value) -> Result<Option<Overview>> {
         record::decode_value("room", &meta)?
     };
     let (seq, messages, epoch) = (fields.number()?, fields.number()?, fields.number()?);
+    let ack = ack_of(fields.number()?);
     let last = fields.bytes()?;
     let last = (!last.is_empty())
         .then(|| record::decode(&last))
@@ -272,6 +384,7 @@ fn overview(room: &RoomId, answer: redis::Value) -> Result<Option<Overview>> {
         kind,
         name,
         topic,
+        ack,
         seq,
         messages,
         epoch,

@@ -128,6 +128,37 @@ pub(super) async fn recent_ids(
     ids.collect()
 }
 
+const HAPPENINGS: &str = concat!(
+    "SELECT ",
+    event_columns!(),
+    " FROM chinwag.events AS e WHERE room = $1 AND seq > $2 AND kind IN ('member', 'room')",
+    " ORDER BY seq LIMIT $3"
+);
+
+pub(super) async fn happenings(
+    session: &Session,
+    room: &RoomId,
+    after_seq: u64,
+    limit: usize,
+) -> Result<Vec<Event>> {
+    let (after, limit) = (clamped(after_seq), capped(limit));
+    let rows = session
+        .client
+        .query(HAPPENINGS, &[&room.as_str(), &after, &limit])
+        .await?;
+    rows.iter()
+        .map(|row| Ok(stored(row, 0)?.row()?.event))
+        .collect()
+}
+
+pub(super) async fn identity(session: &Session) -> Result<String> {
+    let row = session
+        .client
+        .query_one("SELECT word FROM chinwag.identity", &[])
+        .await?;
+    Ok(row.try_get(0)?)
+}
+
 /// The event whose columns begin at `first`.
 pub(super) fn stored(row: &Row, first: usize) -> Result<Stored> {
     Ok(Stored {

@@ -105,6 +105,29 @@ pub(super) fn recent_ids(
     rows.map(|stored| stored?.parsed(room)).collect()
 }
 
+pub(super) fn happenings(
+    connection: &Connection,
+    room: &RoomId,
+    after_seq: u64,
+    limit: usize,
+) -> Result<Vec<Event>> {
+    let select = concat!(
+        "SELECT ",
+        event_columns!(),
+        " FROM events AS e INDEXED BY events_happenings",
+        " WHERE room = ?1 AND seq > ?2 AND kind IN ('member', 'room') ORDER BY seq LIMIT ?3"
+    );
+    let mut statement = connection.prepare_cached(select)?;
+    let values = params![room.as_str(), clamped(after_seq), capped(limit)];
+    let rows = statement.query_map(values, |row| stored(row, 0))?;
+    rows.map(|stored| Ok(stored?.row()?.event)).collect()
+}
+
+pub(super) fn identity(connection: &Connection) -> Result<String> {
+    let identity = connection.query_row("SELECT word FROM identity", [], |row| row.get(0))?;
+    Ok(identity)
+}
+
 /// The event whose columns begin at `first`.
 pub(super) fn stored(row: &Row<'_>, first: usize) -> rusqlite::Result<Stored> {
     Ok(Stored {

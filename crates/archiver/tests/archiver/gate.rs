@@ -136,6 +136,14 @@ impl Archive for Gated {
         self.archive.recent_ids(room, after_seq, limit).await
     }
 
+    async fn happenings(&self, room: &RoomId, after_seq: u64, limit: usize) -> Result<Vec<Event>> {
+        self.archive.happenings(room, after_seq, limit).await
+    }
+
+    async fn identity(&self) -> Result<String> {
+        self.archive.identity().await
+    }
+
     async fn search(&self, search: Search<'_>) -> Result<Found> {
         self.archive.search(search).await
     }

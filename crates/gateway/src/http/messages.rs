@@ -21,6 +21,7 @@ use crate::verbs::read::{self, MarkRequest, MarkResponse};
 pub(crate) struct Message {
     id: Option<MessageId>,
     body: chinwag_protocol::json::Json,
+    ack: Option<String>,
 }
 
 /// Sends a message.
@@ -28,9 +29,14 @@ pub(crate) async fn send(
     State(http): State<Http>,
     signed: Signed,
     InRoom(room): InRoom,
-    Body(Message { id, body }): Body<Message>,
+    Body(Message { id, body, ack }): Body<Message>,
 ) -> Answer<Json<SendResponse>> {
-    let request = SendRequest { room, id, body };
+    let request = SendRequest {
+        room,
+        id,
+        body,
+        ack,
+    };
     let began = Instant::now();
     let sent = message::send(&http.backend, &signed.caller, None, request).await;
     metrics::histogram!("chinwag_gateway_append_seconds").record(began.elapsed());

@@ -41,8 +41,7 @@ pub(crate) async fn readable(
     let policy = policy(backend, room, user)?;
     let mut begun = true;
     if policy.members_only {
-        let found = backend.store.membership(room, user).await;
-        let found = found.map_err(|error| refusal(&error))?;
+        let found = backend.membership(room, user).await?;
         if found.is_none() {
             unbegun_peer(backend, room, user).await?;
             begun = false;

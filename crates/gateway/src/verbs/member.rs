@@ -131,11 +131,11 @@ async fn change(
 ) -> Result<(), Refusal> {
     access::policy(backend, room, actor)?;
     let partition = backend.store.keys().of_room(room);
-    let changed = backend
-        .fenced(partition, || {
-            backend.store.change_member(room, Some(actor), user, change)
-        })
-        .await?;
+    let operation = || backend.store.change_member(room, Some(actor), user, change);
+    let mut changed = backend.fenced(partition, operation).await?;
+    if changed == Changed::NoSuchRoom && backend.revived(room).await? {
+        changed = backend.fenced(partition, operation).await?;
+    }
     match changed {
         Changed::Done { .. } | Changed::Already => Ok(()),
         Changed::NoSuchRoom => Err(Refusal::no_such_room()),
@@ -195,8 +195,7 @@ async fn members(
     if !policy.members_only {
         return Err(Refusal::no_such_room());
     }
-    let found = backend.store.membership(room, me).await;
-    if found.map_err(|error| refusal(&error))?.is_some() {
+    if backend.membership(room, me).await?.is_some() {
         let members = backend.store.members_page(room, after, limit).await;
         return members.map_err(|error| refusal(&error));
     }

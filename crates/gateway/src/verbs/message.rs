@@ -1,5 +1,6 @@
 //! Sending messages.
 
+use chinwag_protocol::ack::Ack;
 use chinwag_protocol::code::{Code, Refusal};
 use chinwag_protocol::event::Content;
 use chinwag_protocol::id::{ClientId, MessageId, RoomId};
@@ -25,6 +26,9 @@ pub struct SendRequest {
     pub id: Option<MessageId>,
     /// Any JSON, at most 32 KiB.
     pub body: Json,
+    /// How safe it is to be before it is answered; the room's level if absent, or else the
+    /// server's.
+    pub ack: Option<String>,
 }
 
 /// Where a message stands now.
@@ -38,7 +42,8 @@ pub struct SendResponse {
     pub epoch: String,
     /// Its time, in milliseconds since 1970.
     pub time: u64,
-    /// How safe it is: `accepted` is in Redis.
+    /// How safe it is: `accepted` is in Redis, `replicated` in replicas of it too, `archived` in
+    /// the archive. It may be less than was wanted, if that took too long.
     pub durability: &'static str,
     /// Whether it was there already, under this name.
     pub duplicate: bool,
@@ -60,16 +65,19 @@ pub async fn send(
         Some(id) => id,
         None => MessageId::new(Uuid::now_v7().to_string())?,
     };
+    let ack = request.ack.as_deref().map(Ack::named).transpose()?;
     let draft = draft(backend, caller, client, id.clone(), request)?;
-    let sent = backend.append(draft).await?;
+    let sent = backend.append(draft.clone()).await?;
     show_at_once(backend, &room, &sent).await;
+    let wanted = ack.or(sent.receipt.room_ack).unwrap_or(backend.config.ack);
+    let (sent, reached) = backend.acknowledge(&draft, sent, wanted).await?;
     let position = sent.receipt.position;
     Ok(SendResponse {
         id,
         seq: position.seq,
         epoch: epoch_text(position.epoch),
         time: sent.receipt.time,
-        durability: "accepted",
+        durability: reached.name(),
         duplicate: sent.repeated,
     })
 }

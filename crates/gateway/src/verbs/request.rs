@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 
 /// Every field that a request can have: refusals name the field at fault from this list.
 const FIELDS: &[&str] = &[
+    "ack",
     "after",
     "around",
     "before",

@@ -1,5 +1,6 @@
 //! Rooms: making them, and seeing them as the caller does.
 
+use chinwag_protocol::ack::Ack;
 use chinwag_protocol::code::{Code, Refusal};
 use chinwag_protocol::event::{Kind, Role};
 use chinwag_protocol::id::{RoomId, UserId};
@@ -37,6 +38,9 @@ pub struct CreateRequest {
     /// Who is in it from the start, besides the caller: at most 100.
     #[serde(default)]
     pub members: Vec<UserId>,
+    /// How safe messages in it are before they are answered, unless their senders ask for another
+    /// level; the server's if absent.
+    pub ack: Option<String>,
 }
 
 /// The kinds of room that people make.
@@ -111,6 +115,7 @@ pub async fn create(
     let maker = caller.user()?;
     let name = limit::text("name", &request.name, 1, limit::ROOM_NAME_CHARACTERS)?;
     let topic = limit::text("topic", &request.topic, 0, limit::ROOM_TOPIC_CHARACTERS)?;
+    let ack = request.ack.as_deref().map(Ack::named).transpose()?;
     let members = first_members(backend, maker, request.members).await?;
     let room = unguessable()?;
     let kind = match request.kind {
@@ -130,6 +135,7 @@ pub async fn create(
         topic,
         creator: maker.clone(),
         members,
+        ack,
     };
     backend.create_room(&new).await?;
     let users: Vec<UserId> = new.members.into_iter().map(|(user, _)| user).collect();

@@ -1,5 +1,6 @@
 //! Rooms as one user sees them.
 
+use chinwag_protocol::ack::Ack;
 use chinwag_protocol::code::Refusal;
 use chinwag_protocol::event::{Event, Kind, Role};
 use chinwag_protocol::id::{RoomId, UserId};
@@ -24,6 +25,9 @@ pub struct RoomView {
     pub name: String,
     /// Its topic.
     pub topic: String,
+    /// How safe messages in it are before they are answered; absent if it has no rule of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ack: Option<Ack>,
     /// The sequence of its last event.
     pub seq: u64,
     /// The epoch of that sequence.
@@ -82,7 +86,12 @@ pub(crate) async fn one(
     let policy = access::policy(backend, room, user)?;
     let found = backend.store.overviews(std::slice::from_ref(room), user);
     let found = found.await.map_err(|error| refusal(&error))?;
-    let found = found.into_iter().flatten().next();
+    let mut found = found.into_iter().flatten().next();
+    if found.is_none() && policy.members_only && backend.revived(room).await? {
+        let again = backend.store.overviews(std::slice::from_ref(room), user);
+        let again = again.await.map_err(|error| refusal(&error))?;
+        found = again.into_iter().flatten().next();
+    }
     if !policy.members_only {
         access::readable(backend, room, user).await?;
         return match found {
@@ -144,6 +153,7 @@ fn outside(found: Overview) -> RoomView {
         kind: found.kind,
         name: found.name,
         topic: found.topic,
+        ack: found.ack,
         seq: found.seq,
         epoch: epoch_text(found.epoch),
         messages: found.messages,
@@ -171,6 +181,7 @@ async fn unbegun(
         kind,
         name: String::new(),
         topic: String::new(),
+        ack: None,
         seq: 0,
         epoch: epoch_text(epoch.map_err(|error| refusal(&error))?),
         messages: 0,

@@ -108,6 +108,10 @@ pub fn config() -> Config {
         hash_queue: 32,
         hmac_secret: Some(Secret::new(HMAC_SECRET)),
         api_key: Some(Secret::new(API_KEY)),
+        ack: chinwag_protocol::ack::Ack::Accepted,
+        ack_timeout: Duration::from_secs(5),
+        replicas: 0,
+        full_percent: 80,
         lease: Duration::from_secs(15),
         namespaces: Namespaces(named.into()),
     }

@@ -103,6 +103,8 @@ pub const KEYS: &[Row] = &[
     row(ALL, "redis.connect_timeout_ms", Integer(100, 60_000), "2000", "How long one attempt to connect to Redis may take."),
     row(ALL, "redis.response_timeout_ms", Integer(100, 60_000), "2000", "How long Redis may take to answer before the connection counts as broken."),
 
+    row(GATEWAY, "redis.replicas", Integer(0, 16), "0", "How many replicas of Redis must have a message that is acknowledged as `replicated`. 0: there are none, and the answer names `accepted`."),
+
     row(ARCHIVE, "archive.url", SQL, "", "Where events are kept for good: sqlite:PATH, or postgres://... for more than one host. Empty: archive.sqlite in data.dir."),
 
     row(GATEWAY, "gateway.listen", Address, "127.0.0.1:8000", "Where clients connect."),
@@ -128,6 +130,9 @@ pub const KEYS: &[Row] = &[
     row(GATEWAY, "gateway.commands_per_second", Integer(0, 100_000), "100", "Commands of one connection per second, sustained, and HTTP requests of one user; twice as many at once. Who goes on for ten times as many is disconnected (3013). 0: no limit."),
     row(GATEWAY, "gateway.anonymous", Switch, "false", "Whether clients may connect without a token, as nobody."),
     row(GATEWAY, "gateway.personal_channel", Switch, "true", "Whether a user's sessions are subscribed to the channel `#<user>`."),
+    row(GATEWAY, "gateway.ack", Choice(&["accepted", "replicated", "archived"]), "accepted", "How safe a message is before its sender is answered, unless the message or its room says otherwise: in Redis, in redis.replicas replicas too, or in the archive."),
+    row(GATEWAY, "gateway.ack_timeout_ms", Integer(100, 60_000), "5000", "How long a sender waits for that. Then the answer names the level that was reached."),
+    row(GATEWAY, "gateway.redis_full_percent", Integer(0, 100), "80", "From how much of its maxmemory on Redis counts as full: messages are refused, to be sent again later, while the archiver goes on. 0: until Redis itself refuses."),
     row(GATEWAY, "gateway.drain_seconds", Integer(0, 600), "10", "How long closing all connections may take when the process stops."),
 
     row(ALL, "admin.listen", Address, "127.0.0.1:9000", "Where /live, /ready and /metrics are. For a private network: it asks for no authority."),

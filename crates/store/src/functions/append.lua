@@ -3,11 +3,47 @@
 --       room, history, members, read, sent (this bucket), sent (the one before), channel
 -- ARGV: 1 dedupe bucket, 2 bucket length in seconds; then per room:
 --       room id, mode (m: members only, c: plain channel), ring size, ring seconds (0: for ever),
---       count of events; then per event: sender, client's id, 1 if it counts as a message, tail
+--       count of events; then per event: sender, client's id, the time in that id (0: it has
+--       none), 1 if the archive was asked and does not have it, 1 if it counts as a message, tail
 -- Promises: all events of a room in the order given, each once per (sender, id); refuses the
--- whole batch without effect when the epoch is another run's or the caller's bucket is wrong.
--- Returns per event 5 integers: status (1 written, 2 repeated, 3 reconcile the room first,
--- 4 not a member or no such room), seq, epoch, time, messages.
+-- whole batch without effect when the epoch is another reign's or the caller's bucket is wrong.
+-- Returns per event 7 integers: status (1 written, 2 repeated, 3 reconcile the room first, 4 not a
+-- member, 5 no such room, 6 ask the archive for the id, 7 the archive is too far behind to be
+-- asked, 8 the id is of a time to come, 9 one
+-- before it in the room has to be looked for first), seq, epoch, time, messages, the seq up to which the room
+-- is archived, and the room's own level of acknowledgement (0: none).
+
+-- An id carries the time of its making, which may be this far ahead of ours; and what was written
+-- is remembered for a bucket's length at least. So an id that is younger than the difference is
+-- known here if it was used. An hour of it is for clocks that are set.
+local AHEAD, SLACK = 300000, 3600000
+
+-- A room as `append` sees it.
+local function append_room(room_key, epoch)
+  local stored = redis.call('HMGET', room_key, 's', 'n', 'e', 'x', 'a', 'b', 'd', 'q')
+  if not stored[1] then return nil, 'missing' end
+  if tonumber(stored[3]) ~= epoch then return nil, 'reconcile' end
+  return { tonumber(stored[1]), tonumber(stored[2]), stored[4], archived = tonumber(stored[5] or '0'),
+    born = tonumber(stored[6] or '0'), known = tonumber(stored[7] or '0'),
+    level = tonumber(stored[8] or '0') }
+end
+
+-- What has to be done about an id that is not remembered before it may be taken for a new one: a
+-- status, or nil if it is new. `hot` is the time from which on all ids are remembered here, unless
+-- the room has lost some, and `first_bucket` the time at which the earlier bucket began.
+local function unknown_id(id_time, time, hot, first_bucket, state, history)
+  if id_time > time + AHEAD then return 8 end
+  if id_time >= math.max(hot, state.known) + AHEAD then return nil end
+  -- Younger than all that could have been forgotten.
+  if id_time == 0 and state.known == 0 and state.born >= first_bucket then return nil end
+  if state.archived < state[1] then
+    local oldest = redis.call('LINDEX', history, state.archived - state[1])
+    if oldest and struct.unpack('>I8', oldest, 22) < hot then return 7 end
+  end
+  if state.archived == 0 then return nil end
+  return 6
+end
+
 redis.register_function('append_@V@', function(keys, args)
   local epoch, run = fence(keys[1])
   if not epoch then return need_epoch(run) end
@@ -16,12 +52,9 @@ redis.register_function('append_@V@', function(keys, args)
   if math.floor(time / 1000 / bucket_seconds) ~= tonumber(args[1]) then
     return redis.error_reply('CLOCK ' .. time)
   end
+  local hot = time - bucket_seconds * 1000 + SLACK
+  local first_bucket = (tonumber(args[1]) - 1) * bucket_seconds * 1000
   local result, filled = {}, 0
-  local function answer(status, seq, written_epoch, written_time, messages)
-    result[filled + 1], result[filled + 2], result[filled + 3] = status, seq, written_epoch
-    result[filled + 4], result[filled + 5] = written_time, messages
-    filled = filled + 5
-  end
   local key, arg = 3, 3
   while key <= #keys do
     local room_key, history, members = keys[key], keys[key + 1], keys[key + 2]
@@ -29,28 +62,55 @@ redis.register_function('append_@V@', function(keys, args)
     local room, mode, size = args[arg], args[arg + 1], tonumber(args[arg + 2])
     local seconds, count = tonumber(args[arg + 3]), tonumber(args[arg + 4])
     arg, key = arg + 5, key + 7
-    local state, why = open_room(room_key, epoch)
-    local refused
-    if not state then refused = (why == 'missing' and mode == 'm') and 4 or 3 end
+    local state, why = append_room(room_key, epoch)
+    local refused, stalled
+    if not state then refused = (why == 'missing' and mode == 'm') and 5 or 3 end
+    if state and seconds > 0 and state[3] ~= mode .. seconds then
+      state[3] = mode .. seconds
+      redis.call('HSET', room_key, 'x', state[3])
+    end
+    local function answer(status, seq, written_epoch, written_time, messages)
+      result[filled + 1], result[filled + 2], result[filled + 3] = status, seq, written_epoch
+      result[filled + 4], result[filled + 5] = written_time, messages
+      result[filled + 6], result[filled + 7] = state and state.archived or 0, state and state.level or 0
+      filled = filled + 7
+    end
     for _ = 1, count do
-      local sender, id, counts, tail = args[arg], args[arg + 1], tonumber(args[arg + 2]), args[arg + 3]
-      arg = arg + 4
-      local field, earlier = sender .. ' ' .. id, false
+      local sender, id, id_time, looked = args[arg], args[arg + 1], tonumber(args[arg + 2]), args[arg + 3]
+      local counts, tail = tonumber(args[arg + 4]), args[arg + 5]
+      arg = arg + 6
+      local field, earlier, why_not = sender .. ' ' .. id, false, nil
       if refused then
         answer(refused, 0, epoch, time, 0)
       elseif mode == 'm' and sender ~= '' and redis.call('HEXISTS', members, sender) == 0 then
         answer(4, 0, epoch, time, 0)
+      elseif stalled then
+        answer(9, 0, epoch, time, 0)
       else
+        local seq, its_epoch, its_time, messages
         if id ~= '' then
           earlier = redis.call('HGET', sent, field) or redis.call('HGET', sent_before, field)
+          if earlier then
+            seq, its_epoch, its_time, messages = string.match(earlier, '(%d+) (%d+) (%d+) (%d+)')
+            seq, its_epoch = tonumber(seq), tonumber(its_epoch)
+            if its_epoch ~= epoch then
+              local last = survives(its_epoch, epoch, state[1], redis.call('HGET', room_key, 'h'))
+              -- Lost with a tail that another server had; the archive may have it elsewhere.
+              if not last or seq > last then earlier, why_not = false, 6 end
+            end
+          else
+            why_not = unknown_id(id_time, time, hot, first_bucket, state, history)
+          end
         end
         if earlier then
-          local seq, its_epoch, its_time, messages = string.match(earlier, '(%d+) (%d+) (%d+) (%d+)')
-          answer(2, tonumber(seq), tonumber(its_epoch), tonumber(its_time), tonumber(messages))
+          answer(2, seq, its_epoch, tonumber(its_time), tonumber(messages))
+        elseif why_not and not (why_not == 6 and looked == '1') then
+          answer(why_not, 0, epoch, time, 0)
+          stalled = why_not == 6
         else
           write(keys[2], room_key, history, channel, room, epoch, time, state, counts, tail,
             size)
-          local seq, messages = state[1], state[2]
+          seq, messages = state[1], state[2]
           if id ~= '' then
             redis.call('HSET', sent, field, seq .. ' ' .. epoch .. ' ' .. time .. ' ' .. messages)
             if redis.call('HLEN', sent) == 1 then
@@ -63,12 +123,6 @@ redis.register_function('append_@V@', function(keys, args)
           answer(1, seq, epoch, time, messages)
         end
       end
-    end
-    if state and seconds > 0 then
-      redis.call('EXPIRE', history, seconds)
-      -- The archive knows the sequence long before the room's hash is forgotten. A room with
-      -- members is never: what it is, and that it is there at all, stands nowhere else.
-      if mode == 'c' then redis.call('EXPIRE', room_key, seconds + 86400) end
     end
   end
   return result

@@ -6,10 +6,17 @@
 -- room with members has the archive below its ring.
 local RING = 200
 
--- The partition's epoch, or nil and the server's run id if the epoch is of another run: a
+-- The name of this server's reign as a primary. A server that restarts takes another one, and so
+-- does a replica that is promoted, be it the primary of yesterday: its run id would be the same,
+-- and what it has lost meanwhile would go unseen.
+local function reign()
+  return string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
+end
+
+-- The partition's epoch, or nil and the server's reign if the epoch is of another one: a
 -- restarted or promoted server may have lost a tail, so its sequences must not go on.
 local function fence(epoch_key)
-  local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+  local run = reign()
   local stored = redis.call('HMGET', epoch_key, 'run', 'epoch')
   if stored[1] ~= run then return nil, run end
   return tonumber(stored[2]), run
@@ -46,7 +53,8 @@ local function trim(room_key, history, seq, size)
   end
 end
 
--- Writes the next event of a room: log, ring, channel. `state` is {seq, messages} and moves on.
+-- Writes the next event of a room: log, ring, channel. `state` is {seq, messages, whether the room
+-- or its ring may be expiring} and moves on. What is not archived never expires: see mark_archived.
 -- `XADD` comes first because it is refused when memory is full, before anything has changed.
 -- Whatever writes into a ring also trims it, or a room where only that happens grows for ever.
 local function write(log, room_key, history, channel, room, epoch, time, state, counts, tail, size)
@@ -56,16 +64,34 @@ local function write(log, room_key, history, channel, room, epoch, time, state, 
   redis.call('XADD', log, epoch .. '-*', 'r', room, 'e', record)
   redis.call('HSET', room_key, 's', seq, 'n', messages)
   redis.call('RPUSH', history, record)
+  if state[3] then
+    redis.call('PERSIST', history)
+    redis.call('PERSIST', room_key)
+  end
   redis.call('SPUBLISH', channel, record)
   if seq % 16 == 0 then trim(room_key, history, seq, size) end
   state[1], state[2] = seq, messages
   return record
 end
 
--- A room's {seq, messages} if it exists and was reconciled in this epoch; else nil and why.
+-- A room's state if it exists and was reconciled in this epoch; else nil and why.
 local function open_room(room_key, epoch)
-  local stored = redis.call('HMGET', room_key, 's', 'n', 'e')
+  local stored = redis.call('HMGET', room_key, 's', 'n', 'e', 'x')
   if not stored[1] then return nil, 'missing' end
   if tonumber(stored[3]) ~= epoch then return nil, 'reconcile' end
-  return { tonumber(stored[1]), tonumber(stored[2]) }
+  return { tonumber(stored[1]), tonumber(stored[2]), stored[4] }
+end
+
+-- Up to which of its sequences what was true in `its_epoch` still is, if `epoch` began after it;
+-- nil if that is forgotten. `starts` is the room's list of epochs and where they began.
+local function survives(its_epoch, epoch, seq, starts)
+  if its_epoch == epoch then return seq end
+  if its_epoch > epoch then return nil end
+  local known = false
+  for entry, start in string.gmatch(starts or '', '(%d+):(%d+)') do
+    entry, start = tonumber(entry), tonumber(start)
+    if entry > its_epoch then seq = math.min(seq, start) else known = true end
+  end
+  if known then return seq end
+  return nil
 end

@@ -42,22 +42,43 @@ redis.register_function{ function_name = 'finish_work_@V@', flags = { 'allow-oom
   end }
 
 -- mark_archived: tells rooms of one partition up to where they are archived, and all who listen.
--- KEYS: 1 the channel archived:{p}; then the rooms
+-- KEYS: 1 the channel archived:{p}; then per room: room, history
 -- ARGV: 1 what is said on the channel; then the sequence of each room
--- Promises: makes no room, and never takes a mark back. Goes on when memory is full, because it is
--- what lets go of memory. Returns how many of the rooms exist.
+-- Promises: makes no room, and never takes a mark back. What may expire begins to only now, when
+-- the archive has all of it: until then nobody else may. Goes on when memory is full, because it
+-- is what lets go of memory. Returns how many of the rooms exist.
 redis.register_function{ function_name = 'mark_archived_@V@', flags = { 'allow-oom' },
   callback = function(keys, args)
     local exist = 0
-    for at = 2, #keys do
-      local archived = redis.call('HMGET', keys[at], 's', 'a')
-      if archived[1] then
+    for at = 2, #args do
+      local room, history, archived = keys[at * 2 - 2], keys[at * 2 - 1], tonumber(args[at])
+      local stored = redis.call('HMGET', room, 's', 'a', 'x')
+      if stored[1] then
         exist = exist + 1
-        if tonumber(archived[2] or '0') < tonumber(args[at]) then
-          redis.call('HSET', keys[at], 'a', args[at])
+        if tonumber(stored[2] or '0') < archived then redis.call('HSET', room, 'a', archived) end
+        if stored[3] and archived >= tonumber(stored[1]) then
+          local mode, seconds = string.match(stored[3], '(%a)(%d+)')
+          redis.call('EXPIRE', history, seconds)
+          -- The archive knows where it goes on. A room with members is never forgotten: what it
+          -- is, and that it is there at all, is asked here.
+          if mode == 'c' then redis.call('EXPIRE', room, tonumber(seconds) + 86400) end
         end
       end
     end
     redis.call('SPUBLISH', keys[1], args[1])
     return exist
+  end }
+
+-- fate: what has become of a place in a room.
+-- KEYS: 1 room   ARGV: 1 epoch, 2 seq of the place
+-- Promises: what it calls archived is, whichever server says so and however old it is; a mark is
+-- only made of what the archive has confirmed. Returns 1 archived, 2 it waits for that, 3 unknown.
+redis.register_function{ function_name = 'fate_@V@', flags = { 'no-writes' },
+  callback = function(keys, args)
+    local stored = redis.call('HMGET', keys[1], 's', 'e', 'h', 'a')
+    if not stored[1] then return 3 end
+    local seq = tonumber(args[2])
+    local last = survives(tonumber(args[1]), tonumber(stored[2]), tonumber(stored[1]), stored[3])
+    if not last or seq > last then return 3 end
+    return seq <= tonumber(stored[4] or '0') and 1 or 2
   end }

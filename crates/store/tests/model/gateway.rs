@@ -4,7 +4,7 @@ use chinwag_archive::PAGE_MOST;
 use chinwag_protocol::event::Kind;
 use chinwag_protocol::position::Position;
 use chinwag_store::Error;
-use chinwag_store::append::{InstalledEpoch, Receipt, Remembered};
+use chinwag_store::append::{InstalledEpoch, Remembered};
 
 use crate::expected::Expected;
 use crate::step::{GROUP, ROOMS, Repair};
@@ -147,11 +147,8 @@ pub async fn archived(system: &System, at: usize) -> ((u64, u64), Vec<Remembered
     let ids = ids.into_iter().map(|id| Remembered {
         sender: id.sender,
         id: id.id,
-        receipt: Receipt {
-            position: id.position,
-            time: id.time,
-            messages: 0,
-        },
+        position: id.position,
+        time: id.time,
     });
     (
         high.map_or((0, 0), |high| (high.seq, high.messages)),

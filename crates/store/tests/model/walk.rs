@@ -16,6 +16,9 @@ use crate::reader::{self, Reader};
 use crate::step::{GROUP, ROOMS, Say, Step, USERS, history};
 use crate::system::{PARTITION, System, draft, label, room, rules, user};
 
+/// What was said, under which label, and what was answered.
+type Answered<'s> = ((&'s Say, String), Appended);
+
 struct Walk {
     system: System,
     expected: Expected,
@@ -117,19 +120,9 @@ impl Walk {
                 "written under an old epoch"
             );
         }
-        for ((say, label), answer) in batch.iter().zip(&labels).zip(answers) {
-            let (name, members) = ((say.user, say.id), rules(say.room).members_only);
-            let fate = self.expected.append(say.room, members, name, label);
-            let real = match answer {
-                Appended::Written(receipt) => Fate::Written(receipt.position.seq),
-                Appended::Repeated(receipt) => Fate::Repeated(receipt.position.seq),
-                Appended::Refused => Fate::Refused,
-                Appended::NeedReconcile { .. } => Fate::NeedReconcile,
-            };
-            assert_eq!(real, fate, "{say:?}");
-            if fate == Fate::NeedReconcile {
-                lacking.push(say.room);
-            }
+        let mut said: Vec<_> = batch.iter().zip(labels).zip(answers).collect();
+        while !said.is_empty() {
+            said = self.answered(said, &mut lacking).await;
         }
         lacking.dedup();
         if !hasty {
@@ -138,6 +131,53 @@ impl Walk {
                 gateway.settle(&self.system, &mut self.expected, at).await;
             }
         }
+    }
+
+    /// Compares what was answered, and says again what has to be said again: what the archive
+    /// does not have under its name, and what came behind that.
+    async fn answered<'s>(
+        &mut self,
+        said: Vec<Answered<'s>>,
+        lacking: &mut Vec<usize>,
+    ) -> Vec<Answered<'s>> {
+        let (mut again, mut drafts) = (Vec::new(), Vec::new());
+        for ((say, label), answer) in said {
+            let mut draft = draft(say, &label);
+            let (sender, id) = (draft.sender.clone(), draft.id.clone());
+            let mut found = None;
+            if answer == Appended::Look {
+                let find =
+                    self.system
+                        .archive
+                        .find(&draft.room, sender.as_ref(), id.as_ref().unwrap());
+                found = find.await.unwrap();
+                draft.looked = found.is_none();
+            }
+            if answer == Appended::Again || draft.looked {
+                again.push((say, label));
+                drafts.push(draft);
+                continue;
+            }
+            let (name, members) = ((say.user, say.id), rules(say.room).members_only);
+            let fate = self.expected.append(say.room, members, name, &label);
+            let real = match answer {
+                Appended::Written(receipt) => Fate::Written(receipt.position.seq),
+                Appended::Repeated(receipt) => Fate::Repeated(receipt.position.seq),
+                Appended::Refused | Appended::Missing => Fate::Refused,
+                Appended::NeedReconcile { .. } => Fate::NeedReconcile,
+                Appended::Look => Fate::Repeated(found.unwrap().seq),
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(real, fate, "{say:?}");
+            if fate == Fate::NeedReconcile {
+                lacking.push(say.room);
+            }
+        }
+        if again.is_empty() {
+            return Vec::new();
+        }
+        let answers = self.system.store.append(PARTITION, &drafts).await;
+        again.into_iter().zip(answers.unwrap()).collect()
     }
 
     async fn change(&mut self, who: usize, joins: bool) {
@@ -181,6 +221,7 @@ impl Walk {
             kind: Kind::Group,
             name: String::new(),
             topic: String::new(),
+            ack: None,
             creator: user(0),
             members: (0..USERS - 1)
                 .map(|number| (user(number), Role::Member))

@@ -2,6 +2,7 @@
 
 use chinwag_protocol::position::Position;
 use chinwag_store::channel::Heard;
+use chinwag_store::mark::Fate;
 
 use crate::support::{CHANNEL, append, process, room, says, store};
 
@@ -25,5 +26,10 @@ async fn a_gateway_hears_what_is_archived() {
         };
         assert_eq!(heard, told);
     }
-    assert_eq!(store.archived(&[lobby]).await.unwrap(), [18]);
+    let places = [
+        (lobby.clone(), Position::new(1, 18)),
+        (lobby, Position::new(1, 19)),
+    ];
+    let fates = store.fates(&places).await.unwrap();
+    assert_eq!(fates, [Fate::Archived, Fate::Waits]);
 }

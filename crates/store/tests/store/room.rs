@@ -22,7 +22,7 @@ async fn only_members_write_and_a_missing_room_answers_the_same() {
         (0, 0),
     )
     .await;
-    assert_eq!(missing, Appended::Refused);
+    assert_eq!(missing, Appended::Missing);
     written(append(&store, says(&room_id, MEMBERS, "bob", "", "hi"), (0, 0)).await);
 }
 
@@ -140,7 +140,12 @@ async fn a_room_with_members_is_never_forgotten_however_short_its_history() {
         history_seconds: 1,
         ..MEMBERS
     };
-    append(&store, says(&room, rules, "ann", "m-1", "hi"), (0, 0)).await;
+    let said = append(&store, says(&room, rules, "ann", "m-1", "hi"), (0, 0)).await;
+    let position = written(said).position;
+    store
+        .mark_archived(&[(room.clone(), position)])
+        .await
+        .unwrap();
     let mut redis = redis.connection().unwrap();
     let mut ttl = |key: &str| -> i64 {
         let keys: Vec<String> = redis::cmd("KEYS").arg(key).query(&mut redis).unwrap();
@@ -180,6 +185,7 @@ async fn a_room_that_redis_has_lost_is_made_above_what_the_archive_has() {
         kind: Kind::Dm,
         name: String::new(),
         topic: String::new(),
+        ack: None,
         creator: user("ann"),
         members: vec![(user("ann"), Role::Member), (user("eve"), Role::Member)],
     };

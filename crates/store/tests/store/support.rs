@@ -64,7 +64,7 @@ pub fn says(room: &RoomId, rules: Rules, who: &str, id: &str, text: &str) -> Dra
 
 /// Appends one draft, doing what the errors say as a gateway does; the archive has `archived`
 /// events and messages of the room.
-pub async fn append(store: &Store, draft: Draft, archived: (u64, u64)) -> Appended {
+pub async fn append(store: &Store, mut draft: Draft, archived: (u64, u64)) -> Appended {
     let partition = store.keys().of_room(&draft.room);
     for _ in 0..4 {
         match store.append(partition, std::slice::from_ref(&draft)).await {
@@ -82,6 +82,7 @@ pub async fn append(store: &Store, draft: Draft, archived: (u64, u64)) -> Append
                         .await
                         .unwrap();
                 }
+                Appended::Look => draft.looked = true,
                 answer => return answer,
             },
             Err(error) => panic!("{error}"),
@@ -117,6 +118,7 @@ pub async fn make(store: &Store, name: &str, kind: Kind, members: &[&str]) -> Ro
         kind,
         name: "A room".to_owned(),
         topic: String::new(),
+        ack: None,
         creator: user(members[0]),
         members: members
             .iter()

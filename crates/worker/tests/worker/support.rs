@@ -264,9 +264,10 @@ impl<A: Authority> Writer<A> {
     pub async fn append(&self, draft: &Draft) -> Receipt {
         let partition = self.store.keys().of_room(&draft.room);
         let begun = Instant::now();
+        let mut draft = draft.clone();
         loop {
             assert!(begun.elapsed() < PATIENCE, "never written: {draft:?}");
-            let drafts = std::slice::from_ref(draft);
+            let drafts = std::slice::from_ref(&draft);
             match self.store.append(partition, drafts).await {
                 Ok(answers) => match answers[0] {
                     Appended::Written(receipt) | Appended::Repeated(receipt) => return receipt,
@@ -276,7 +277,8 @@ impl<A: Authority> Writer<A> {
                         let reconciled = store.reconcile(&draft.room, epoch, high, Kind::Channel);
                         reconciled.await.unwrap();
                     }
-                    Appended::Refused => panic!("refused: {draft:?}"),
+                    Appended::Look => draft.looked = true,
+                    other => panic!("{other:?}: {draft:?}"),
                 },
                 Err(error) => self.repair(partition.0, error).await,
             }
@@ -311,6 +313,7 @@ impl<A: Authority> Writer<A> {
             kind,
             name: "A room".to_owned(),
             topic: String::new(),
+            ack: None,
             creator: user(members[0]),
             members: members
                 .iter()

@@ -1,5 +1,6 @@
 use chinwag_archive::{Archive, Checkpoint, Commit, CommitError, Committed, Error, Range};
-use chinwag_protocol::event::{Change, Content, Role, RoomChange};
+use chinwag_protocol::ack::Ack;
+use chinwag_protocol::event::{Change, Content, Kind, Made, Role, RoomChange};
 use chinwag_protocol::json::Json;
 use futures_util::future::join_all;
 
@@ -22,6 +23,10 @@ pub async fn rows_come_back_as_they_were(archive: &dyn Archive) {
         change: RoomChange::Created,
         name: "Lobby \"1\"".into(),
         topic: "línea\n".into(),
+        made: Some(Made {
+            kind: Kind::Open,
+            ack: Some(Ack::Archived),
+        }),
     };
     rows[1].event.content = Content::Member {
         user: user("bob"),
