@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
-use chinwag_protocol::ack::Ack;
+pub use chinwag_protocol::ack::Ack;
 use chinwag_protocol::event::Kind;
 use chinwag_protocol::id::RoomId;
 use chinwag_store::append::Rules;

@@ -152,7 +152,7 @@ impl Backend {
             .map(|(room, (draft, appended))| async move {
                 let repaired = match appended {
                     Appended::NeedReconcile { epoch } => self.reconcile(room, epoch).await,
-                    _ => self.begin(draft).await,
+                    _ => self.begin_room(draft).await,
                 };
                 (room.clone(), repaired)
             });

@@ -10,7 +10,8 @@ use chinwag_protocol::id::{RoomId, UserId};
 use chinwag_store::Error;
 use chinwag_store::append::Draft;
 use chinwag_store::member::Membership;
-use chinwag_store::room::{Archived, NewRoom, Restored, Standing};
+use chinwag_store::restore::{Archived, Restored, Standing};
+use chinwag_store::room::NewRoom;
 
 use crate::backend::{Backend, archive_refusal, refusal};
 
@@ -229,7 +230,7 @@ impl Backend {
 
     /// Has a room be there that Redis does not know, if the archive does or if it is a direct one
     /// that begins with this message. Says whether to try again.
-    pub(crate) async fn begin(&self, draft: &Draft) -> Result<bool, Refusal> {
+    pub(crate) async fn begin_room(&self, draft: &Draft) -> Result<bool, Refusal> {
         if self.revived(&draft.room).await? {
             return Ok(true);
         }

@@ -5,11 +5,10 @@ use std::num::NonZero;
 use std::thread;
 use std::time::Duration;
 
-use chinwag_gateway::config::{Namespaces, Policy, Secret};
+use chinwag_gateway::config::{Ack, Namespaces, Policy, Secret};
 
 use crate::secret::{self, SecretError};
 use crate::settings::{Keys, Settings};
-use chinwag_protocol::ack::Ack;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 

@@ -4,7 +4,8 @@ use chinwag_archive::PAGE_MOST;
 use chinwag_protocol::event::Kind;
 use chinwag_protocol::position::Position;
 use chinwag_store::Error;
-use chinwag_store::append::{InstalledEpoch, Remembered};
+use chinwag_store::append::Remembered;
+use chinwag_store::epoch::InstalledEpoch;
 
 use crate::expected::Expected;
 use crate::step::{GROUP, ROOMS, Repair};

@@ -9,6 +9,7 @@ use chinwag_protocol::position::Position;
 use chinwag_store::append::Appended;
 use chinwag_store::channel::{Heard, Listener, Notice, Order, Signal};
 use chinwag_store::log::LogId;
+use chinwag_store::mark::Fate;
 use chinwag_store::{Config, Error, Partition, Store};
 use chinwag_tests::redis_cluster::RedisCluster;
 use chinwag_tests::redis_sentinel::{NAME, Sentinels};
@@ -53,7 +54,7 @@ fn rooms(store: &Store) -> Vec<RoomId> {
 /// Appends to a room until it works; how long that took. Does what errors say, as a gateway does.
 async fn append_at_last(store: &Store, room: &RoomId, id: &str) -> Duration {
     let began = Instant::now();
-    let draft = [says(room, CHANNEL, "ann", id, "hi")];
+    let mut draft = [says(room, CHANNEL, "ann", id, "hi")];
     let partition = store.keys().of_room(room);
     while began.elapsed() < 2 * OUTAGE {
         match store.append(partition, &draft).await {
@@ -61,8 +62,9 @@ async fn append_at_last(store: &Store, room: &RoomId, id: &str) -> Duration {
                 Appended::NeedReconcile { epoch } => {
                     drop(store.reconcile(room, epoch, (0, 0), Kind::Channel).await);
                 }
-                Appended::Refused => panic!("refused"),
                 Appended::Written(_) | Appended::Repeated(_) => return began.elapsed(),
+                Appended::Look => draft[0].looked = true,
+                other => panic!("{other:?}"),
             },
             Err(Error::NeedEpoch { run_id }) => {
                 if let Ok(epoch) = store.epoch(partition).await {
@@ -164,7 +166,12 @@ async fn everything_works(store: &Store) {
             .iter()
             .all(|room| room.as_ref().unwrap().messages == 1)
     );
-    assert_eq!(store.archived(&rooms).await.unwrap(), vec![1; rooms.len()]);
+    let places: Vec<_> = rooms
+        .iter()
+        .map(|room| (room.clone(), Position::new(1, 1)))
+        .collect();
+    let fates = store.fates(&places).await.unwrap();
+    assert_eq!(fates, vec![Fate::Archived; rooms.len()]);
     assert_eq!(
         store.gateways_of(&users).await.unwrap()[&gateway].len(),
         users.len()
