@@ -43,6 +43,7 @@ impl Stage {
 
     async fn room(&mut self, name: &str) -> String {
         let room = self.ann.make_room(name, &["bob"]).await;
+        self.ann.sees_room(&room).await;
         self.bob.sees_room(&room).await;
         room
     }

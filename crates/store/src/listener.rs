@@ -81,7 +81,10 @@ impl Store {
             lines: Mutex::default(),
         });
         let map = ears.placement.known().await?;
-        ears.line(&home(&map)?, &map).await?;
+        if let Err(error) = ears.line(&home(&map)?, &map).await {
+            drop(ears.placement.renew(map.generation).await);
+            return Err(error);
+        }
         Ok(Listener {
             ears,
             heard,
