@@ -5,6 +5,7 @@
 //! - `restart`: everything stops and starts again, and nothing is gone.
 //! - `rubbish`: bad input of every kind gets a precise answer and changes nothing.
 //! - `presence`: who is online, also after a gateway has died.
+//! - `drain`: a gateway lets go at a pace; a flood of logins waits behind chat.
 //! - `full`: Redis has no room, or cannot write.
 //! - `orders`: what the server API orders is done, also by who did not hear it.
 //! - `overload`: too much of anything gets an answer.
@@ -29,6 +30,7 @@ mod browser;
 mod chat;
 mod dashboards;
 mod death;
+mod drain;
 mod full;
 mod ops;
 mod orders;

@@ -13,6 +13,7 @@ use argon2::{Argon2, PasswordHasher, PasswordVerifier};
 use chinwag_protocol::code::{Code, Refusal};
 use chinwag_protocol::id::UserId;
 use chinwag_protocol::limit::Violation;
+use chinwag_runtime::background;
 use tokio::sync::Semaphore;
 
 use crate::config::Config;
@@ -92,6 +93,10 @@ impl Passwords {
         address: Option<IpAddr>,
         account: Option<&UserId>,
     ) -> Result<Attempt<'_>, Limited> {
+        if self.places.available_permits() == 0 {
+            // Before anything is asked of Redis for somebody who would be sent away.
+            return Err(crowded());
+        }
         let now = Instant::now();
         let address = address.filter(|ip| !ip.is_loopback()).map(Household::of);
         if let Some(address) = &address {
@@ -129,7 +134,8 @@ impl Passwords {
         Ok(same && stored.is_some())
     }
 
-    /// Runs `work` on a thread for blocking work, when its turn has come.
+    /// Runs `work` behind everything else, when its turn has come: a flood of logins takes only
+    /// what chatting leaves of the processors.
     async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -141,11 +147,11 @@ impl Passwords {
         let turn = turn.map_err(|_| broken())?;
         drop(waiting);
         // The permits go along: whoever hung up leaves work behind that still counts.
-        let done = tokio::task::spawn_blocking(move || {
+        let done = background::run("password", move || {
             let _held = (place, turn);
             work()
         });
-        done.await.map_err(|_| broken())
+        done.map_err(|_| broken())?.await.map_err(|_| broken())
     }
 }
 

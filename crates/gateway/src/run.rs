@@ -12,6 +12,7 @@ use chinwag_runtime::Context;
 use chinwag_store::Store;
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 use crate::backend::Backend;
 use crate::config::Config;
@@ -22,9 +23,6 @@ use crate::orders::Orders;
 use crate::password::Passwords;
 use crate::shard::Shard;
 use crate::{http, listener};
-
-/// Connections closed at once while draining, so that they do not all come back in one moment.
-const DRAIN_STEPS: u32 = 20;
 
 /// Why a gateway cannot start.
 #[derive(Debug, Error)]
@@ -153,13 +151,20 @@ impl Thread {
 /// Closes the thread's connections at a pace, and waits until they are gone.
 async fn let_go(shard: &Shard, within: Duration) {
     let connections = shard.all();
-    let share = connections.len().div_ceil(DRAIN_STEPS as usize).max(1);
-    for some in connections.chunks(share) {
-        some.iter()
-            .for_each(|connection| connection.close(Close::Shutdown));
-        tokio::time::sleep(within / (2 * DRAIN_STEPS)).await;
+    let (thread, count) = (shard.index, connections.len());
+    tracing::info!(thread, count, "letting connections go");
+    let began = Instant::now();
+    // One after the other, so that they do not all come back in one moment. The other half of the
+    // time is for those who are slow to go.
+    let pace = within / 2 / u32::try_from(count.max(1)).unwrap_or(u32::MAX);
+    let mut due = began;
+    for connection in &connections {
+        connection.close(Close::Shutdown);
+        due += pace;
+        tokio::time::sleep_until(due).await;
     }
-    while !shard.all().is_empty() || shard.asking.get() > 0 || shard.backend.is_busy() {
+    tracing::info!(thread, "waiting for the last answers");
+    while shard.is_busy() {
         // Some came while the others went.
         shard
             .all()

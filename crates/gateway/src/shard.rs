@@ -50,6 +50,8 @@ pub(crate) struct Shard {
     pub name: watch::Receiver<Incarnation>,
     /// HTTP connections that have asked something and are not over.
     pub asking: Cell<usize>,
+    /// WebSockets that are served, goodbye included.
+    serving: Cell<usize>,
     /// Connections that are being told that there is no place for them.
     pub turned_away: Cell<usize>,
     next: Cell<u64>,
@@ -63,6 +65,16 @@ pub(crate) struct Shard {
 struct WishList {
     queue: RefCell<VecDeque<Wanted>>,
     filled: Notify,
+}
+
+/// One WebSocket of a thread, from its first word to its goodbye: a thread that ended in between
+/// would leave its client without a reason.
+pub(crate) struct Serving(Rc<Shard>);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.0.serving.set(self.0.serving.get().saturating_sub(1));
+    }
 }
 
 impl Shard {
@@ -84,11 +96,23 @@ impl Shard {
             wishes: WishList::default(),
             name,
             asking: Cell::new(0),
+            serving: Cell::new(0),
             turned_away: Cell::new(0),
             next: Cell::new(1),
             connections: RefCell::default(),
             users: RefCell::default(),
         })
+    }
+
+    /// A WebSocket is served until what this gives is dropped.
+    pub(crate) fn serve(self: &Rc<Self>) -> Serving {
+        self.serving.set(self.serving.get() + 1);
+        Serving(Rc::clone(self))
+    }
+
+    /// Whether somebody here is talked to, or has asked and waits.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.serving.get() > 0 || self.asking.get() > 0 || self.backend.is_busy()
     }
 
     /// A number for a connection, unique on this thread.

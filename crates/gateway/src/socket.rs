@@ -69,6 +69,7 @@ enum Happening {
 /// Serves a connection until it ends, and leaves nothing of it behind.
 pub(crate) async fn serve(shard: Rc<Shard>, connection: Rc<Connection>, stream: Stream) {
     let config = &shard.backend.config;
+    let _serving = shard.serve();
     shard.add(&connection);
     metrics::counter!("chinwag_gateway_connects_total", "encoding" => connection.encoding.name())
         .increment(1);

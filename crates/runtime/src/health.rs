@@ -30,6 +30,8 @@ pub struct Health {
 struct Shared {
     started: Instant,
     draining: AtomicBool,
+    /// What the drain waits for.
+    stage: Mutex<Option<&'static str>>,
     /// Name of a part -> why it is not ready; `None` when it is.
     parts: Mutex<BTreeMap<String, Option<String>>>,
     /// Name of a pulse -> milliseconds from `started` to its last beat.
@@ -43,6 +45,9 @@ pub struct Readiness {
     pub ready: bool,
     /// Whether the process is on its way out.
     pub draining: bool,
+    /// What is waited for on the way out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stage: Option<&'static str>,
     /// Each part: "ready", or the reason why it is not.
     pub parts: BTreeMap<String, String>,
 }
@@ -64,6 +69,7 @@ impl Health {
             shared: Arc::new(Shared {
                 started: Instant::now(),
                 draining: AtomicBool::new(false),
+                stage: Mutex::default(),
                 parts: Mutex::default(),
                 pulses: Mutex::default(),
             }),
@@ -101,6 +107,12 @@ impl Health {
         self.shared.draining.store(true, Ordering::Release);
     }
 
+    /// Says what is waited for on the way out.
+    pub fn stage(&self, stage: &'static str) {
+        *lock(&self.shared.stage) = Some(stage);
+        tracing::info!(stage, "draining");
+    }
+
     /// The present answer of `/ready`.
     #[must_use]
     pub fn readiness(&self) -> Readiness {
@@ -109,6 +121,7 @@ impl Health {
         Readiness {
             ready: !draining && parts.values().all(Option::is_none),
             draining,
+            stage: *lock(&self.shared.stage),
             parts: parts
                 .iter()
                 .map(|(name, reason)| {
@@ -252,8 +265,10 @@ mod tests {
         let redis = health.part("redis");
         health.drain();
         redis.ready();
+        health.stage("workers");
         assert!(!health.readiness().ready);
         assert!(health.readiness().draining);
+        assert_eq!(health.readiness().stage, Some("workers"));
     }
 
     #[test]

@@ -14,6 +14,7 @@
 //! 5. [`Context::drain`], which tells every task, waits, and names those that did not end in time.
 
 pub mod admin;
+pub mod background;
 pub mod backoff;
 pub mod context;
 pub mod health;

@@ -21,7 +21,7 @@ pub enum FolderError {
         holder: String,
     },
     /// It cannot be made or written to.
-    #[error("{folder}: {error}")]
+    #[error("data.dir: cannot use {folder}: {error}; name another folder with --data")]
     Unusable {
         /// The data folder.
         folder: PathBuf,

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use crate::args::Run;
 use crate::ending::Ending;
-use crate::settings::{Problems, Role, Settings, Written};
+use crate::secret;
+use crate::settings::{Role, Settings, Written};
 
 /// The settings of a run.
 ///
@@ -36,9 +37,8 @@ pub fn check(path: &Path) -> Result<(), Ending> {
     let mut written = Written::defaults();
     file(&mut written, path)?;
     environment(&mut written);
-    Settings::mean(written, Role::Up)
-        .map(drop)
-        .map_err(|problems: Problems| problems.into())
+    let settings = Settings::mean(written, Role::Up)?;
+    Ok(secret::check(&settings)?)
 }
 
 fn file(written: &mut Written, path: &Path) -> Result<(), Ending> {

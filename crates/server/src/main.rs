@@ -19,6 +19,7 @@ mod wire;
 use std::error::Error;
 use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use chinwag_runtime::log::Format;
 use chinwag_runtime::metrics::Metrics;
@@ -33,6 +34,11 @@ use crate::settings::{Role, Settings, document};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// How long a second signal counts as an echo of the first.
+const ECHO: Duration = Duration::from_millis(200);
+/// How long the address is held back, so that it stands below what is logged at the start.
+const SETTLING: Duration = Duration::from_secs(2);
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -79,6 +85,7 @@ async fn live(settings: &Settings, metrics: Metrics) -> Result<(), Ending> {
         return Err(ending);
     }
     started.ready();
+    settle(&context).await;
     announce(settings, &admin, &parts);
     let reason = tokio::select! {
         signal = signals.next() => Reason::Asked(signal),
@@ -88,7 +95,7 @@ async fn live(settings: &Settings, metrics: Metrics) -> Result<(), Ending> {
     context.health().drain();
     let stragglers = tokio::select! {
         stragglers = parts.drain() => stragglers,
-        signal = signals.next() => return Err(Ending::AtOnce(signal)),
+        signal = insisted(&mut signals) => return Err(Ending::AtOnce(signal)),
     };
     match reason {
         Reason::Failed(failure) => Err(Ending::Failed(failure)),
@@ -98,6 +105,18 @@ async fn live(settings: &Settings, metrics: Metrics) -> Result<(), Ending> {
         Reason::Asked(_) => {
             tracing::info!("stopped in good order");
             Ok(())
+        }
+    }
+}
+
+/// Waits for somebody who asks again. One Ctrl-C may reach a process twice, from the terminal and
+/// from who started it: what comes right behind the first is the first.
+async fn insisted(signals: &mut Signals) -> Signal {
+    let began = Instant::now();
+    loop {
+        let signal = signals.next().await;
+        if began.elapsed() > ECHO {
+            return signal;
         }
     }
 }
@@ -148,19 +167,30 @@ fn admin(settings: &Settings, context: &Context, metrics: Metrics) -> Result<Adm
     Admin::start(listener, context.health().clone(), metrics).map_err(listening)
 }
 
+/// Waits until all parts are ready, for a little while.
+async fn settle(context: &Context) {
+    let ready = async {
+        while !context.health().readiness().ready {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    // Who is not ready by then says so in the log, and the address is told all the same.
+    drop(tokio::time::timeout(SETTLING, ready).await);
+}
+
 /// Tells people where to look, and machines in the log. With port 0 in the settings, this is the
 /// only place where the real ones stand.
 #[expect(clippy::print_stdout, reason = "for whoever started it on a terminal")]
 fn announce(settings: &Settings, admin: &Admin, parts: &Parts<'_>) {
     let role = settings.role.name();
-    println!("chinwag {VERSION} {role}");
+    let public = parts.address().map(tracing::field::display);
+    tracing::info!(role, version = VERSION, public, admin = %admin.address(), "running");
+    println!("\nchinwag {VERSION} {role}");
     if let Some(public) = parts.address() {
         println!("  chat   http://{}/", reachable(public));
     }
     println!("  admin  http://{}/metrics", reachable(admin.address()));
     println!("  data   {}", settings.data.display());
-    let public = parts.address().map(tracing::field::display);
-    tracing::info!(role, version = VERSION, public, admin = %admin.address(), "running");
 }
 
 /// An address that says "everywhere" is no address that one can go to.

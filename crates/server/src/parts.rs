@@ -132,15 +132,23 @@ impl<'a> Parts<'a> {
 
     /// Stops everything in order; returns the names of what did not end in time.
     pub async fn drain(&self) -> Vec<String> {
+        let health = self.process.health();
+        if self.address.is_some() {
+            health.stage("connections");
+        }
         let mut stragglers = self
             .gateway
             .drain(self.settings.drain + GATEWAY_GRACE)
             .await;
+        if !self.workers.is_empty() {
+            health.stage("workers");
+        }
         self.workers.iter().for_each(Context::stop);
         for worker in &self.workers {
             stragglers.extend(worker.drain(WORKER_DEADLINE).await);
         }
         stragglers.extend(self.watch.drain(WORKER_DEADLINE).await);
+        health.stage("redis");
         stragglers.extend(self.redis.drain(STOP_DEADLINE * 2).await);
         stragglers.iter().map(ToString::to_string).collect()
     }

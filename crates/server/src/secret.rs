@@ -45,6 +45,17 @@ pub fn api_key(settings: &Settings) -> Result<Option<Secret>, SecretError> {
     configured(settings, "api.key")
 }
 
+/// Checks the files that hold secrets, and makes none.
+///
+/// # Errors
+/// When one of them cannot be used.
+pub fn check(settings: &Settings) -> Result<(), SecretError> {
+    for key in ["token.hmac_secret", "api.key"] {
+        configured(settings, key)?;
+    }
+    Ok(())
+}
+
 fn configured(settings: &Settings, key: &str) -> Result<Option<Secret>, SecretError> {
     let file = format!("{key}_file");
     match settings.keys().path(&file) {
@@ -164,13 +175,15 @@ mod tests {
     fn a_file_must_exist_and_hold_enough() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let path = file.path().display();
-        let check = |text: &str, expected: &str| {
+        let refuse = |text: &str, expected: &str| {
             fs::write(file.path(), text).unwrap();
             let error = api_key(&settings(&[format!("api.key_file={path}")])).unwrap_err();
             assert!(error.to_string().contains(expected), "{error}");
         };
-        check("too short\n", "must hold at least 32 bytes, holds 9");
-        let error = api_key(&settings(&["api.key_file=/nonexistent".to_owned()])).unwrap_err();
+        refuse("too short\n", "must hold at least 32 bytes, holds 9");
+        let missing = settings(&["api.key_file=/nonexistent".to_owned()]);
+        assert!(check(&missing).is_err());
+        let error = api_key(&missing).unwrap_err();
         assert!(
             error
                 .to_string()

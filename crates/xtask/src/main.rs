@@ -39,7 +39,9 @@ struct Arguments {
 enum Task {
     /// Build chinwag and run all of it; installs redis-server if it is missing
     ///
-    /// Everything behind `up` goes to `chinwag up` as it is: cargo xtask up --listen 0.0.0.0:8000
+    /// Everything behind `up` goes to `chinwag up` as it is: cargo xtask up --listen 0.0.0.0:8000,
+    /// or cargo xtask up --help for its flags
+    #[command(disable_help_flag = true)]
     Up {
         /// Flags of `chinwag up`
         #[arg(

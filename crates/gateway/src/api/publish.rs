@@ -110,7 +110,8 @@ pub(crate) async fn broadcast(
     Ok(BroadcastResult { responses })
 }
 
-/// Publishes into one channel: a message in chat rooms, data as it is elsewhere.
+/// Publishes into one channel: in chat rooms a message of nobody, which has no `user` and counts as
+/// unread; elsewhere data as it is.
 async fn into(
     backend: &Backend,
     name: &str,

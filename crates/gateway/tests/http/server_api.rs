@@ -83,6 +83,27 @@ async fn a_broadcast_answers_for_each_channel() {
 }
 
 #[tokio::test]
+async fn what_the_host_publishes_into_a_room_is_a_message_of_nobody() {
+    let server = Server::start().await;
+    let ann = server.person("ann").await;
+    let room = server.room(&ann, json!({"name": "Tea"})).await;
+    let request = json!({"channel": room, "data": {"text": "deployed"}, "idempotency_key": "17"});
+    let first = server.api("publish", request.clone()).await;
+    assert_eq!(server.api("publish", request).await, first);
+    let page = server
+        .get(&ann, &format!("/v1/rooms/{room}/messages"))
+        .await
+        .is(200);
+    let message = page["events"].as_array().unwrap().last().unwrap();
+    assert_eq!(message["type"], "message");
+    assert_eq!(message["id"], "17");
+    assert_eq!(message["body"], json!({"text": "deployed"}));
+    assert_eq!(message.get("user"), None);
+    let shown = server.get(&ann, &format!("/v1/rooms/{room}")).await.is(200);
+    assert_eq!(shown["room"]["unread"], 1, "it counts as one");
+}
+
+#[tokio::test]
 async fn only_living_gateways_count_for_presence() {
     let server = Server::start().await;
     let store = &server.backend.store;

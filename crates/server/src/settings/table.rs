@@ -133,7 +133,7 @@ pub const KEYS: &[Row] = &[
     row(GATEWAY, "gateway.ack", Choice(&["accepted", "replicated", "archived"]), "accepted", "How safe a message is before its sender is answered, unless the message or its room says otherwise: in Redis, in redis.replicas replicas too, or in the archive."),
     row(GATEWAY, "gateway.ack_timeout_ms", Integer(100, 60_000), "5000", "How long a sender waits for that. Then the answer names the level that was reached."),
     row(GATEWAY, "gateway.redis_full_percent", Integer(0, 100), "80", "From how much of its maxmemory on Redis counts as full: messages are refused, to be sent again later, while the archiver goes on. 0: until Redis itself refuses."),
-    row(GATEWAY, "gateway.drain_seconds", Integer(0, 600), "10", "How long closing all connections may take when the process stops."),
+    row(GATEWAY, "gateway.drain_seconds", Integer(0, 600), "10", "How long closing all connections may take when the process stops. They are told to leave one after the other over the first half of it."),
 
     row(ALL, "admin.listen", Address, "127.0.0.1:9000", "Where /live, /ready and /metrics are. For a private network: it asks for no authority."),
 
