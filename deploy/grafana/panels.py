@@ -279,6 +279,9 @@ DELIVERY = [
     lines("Queues", "Messages that wait for an append, and events that wait to be handed out. Near zero at any load a gateway can bear.",
           (total("chinwag_gateway_append_queue_depth", "instance"), "append {{instance}}"),
           (total("chinwag_gateway_inlet_queue_depth", "instance"), "inlet {{instance}}")),
+    lines("Waiting people", "Senders who wait until their messages are archived, and connections that have not begun a session yet.",
+          (total("chinwag_gateway_acks_waiting"), "for the archive"),
+          (total("chinwag_gateway_pending_connections"), "to begin")),
     lines("Append batches", "Messages in one append. It grows with load by itself, which is what keeps Redis cheap.",
           (mean("chinwag_gateway_append_batch_size"), "mean"),
           (quantile("chinwag_gateway_append_batch_size"), "at $quantile")),
@@ -308,6 +311,12 @@ RECOVERY = [
           (rate("chinwag_gateway_duplicates_total"), "duplicates"), unit="cps"),
     lines("Gap repair", "From finding a gap to having filled it: how late those messages were.",
           (quantile("chinwag_gateway_gap_repair_seconds"), "at $quantile"), unit="s"),
+    lines("Acknowledged by level", "Which level senders asked for, and which was reached.",
+          (rate("chinwag_gateway_acks_total", "wanted, reached"), "{{wanted}}, reached {{reached}}"), unit="cps", stacked=True),
+    lines("Looked after", "Messages that Redis had lost and a gateway sent again, old ids looked for in the archive, and orders that were found late.",
+          (rate("chinwag_gateway_resent_total"), "sent again"),
+          (rate("chinwag_gateway_old_ids_total"), "old ids"),
+          (rate("chinwag_gateway_late_orders_total"), "late orders"), unit="cps"),
 ]
 
 REDIS = [
@@ -358,7 +367,8 @@ ARCHIVE = reader("archiver", "is not archived") + owner("archiver") + [
     lines("Conflicts and duplicates", "Events whose sequence, or whose message id, was archived before with another event. Conflicts are an alarm: "
           "the archived event was kept.",
           (rate("chinwag_archive_conflicts_total"), "conflicts"),
-          (rate("chinwag_archive_duplicates_total"), "duplicates"), unit="cps"),
+          (rate("chinwag_archive_duplicates_total"), "duplicates"),
+          (rate("chinwag_archive_diverged_total"), "of a former primary"), unit="cps"),
     lines("Search time", "One search in the archive.", (quantile("chinwag_archive_search_seconds"), "at $quantile"), unit="s"),
     lines("Page time", "Reading one page of history from the archive, which happens when somebody scrolls back beyond the ring.",
           (quantile("chinwag_archive_page_seconds"), "at $quantile"), unit="s"),

@@ -7,6 +7,7 @@
 mod answer;
 mod probe;
 mod room;
+mod wish;
 mod work;
 
 use std::collections::HashMap;
@@ -27,6 +28,8 @@ use crate::inlet::probe::Probe;
 use crate::inlet::room::{Offered, Room};
 use crate::inlet::work::{Done, Work};
 use crate::orders::Orders;
+
+pub(crate) use crate::inlet::wish::{Wanted, WishList, Wishes};
 
 /// What was heard and not handled yet. When it is full the rest is dropped and every room looked at.
 const HEARD_QUEUE: usize = 65_536;
@@ -75,18 +78,6 @@ pub(crate) enum ShardEvent {
     /// The gateway's name has died: all connections must go.
     Reborn,
 }
-
-/// What a thread wants.
-#[derive(Debug)]
-pub(crate) enum Wanted {
-    /// The rooms' events, from an [`ShardEvent::Opened`] on.
-    Join(usize, Vec<RoomId>),
-    /// No more of them.
-    Leave(usize, RoomId),
-}
-
-/// Where threads ask for rooms.
-pub(crate) type Wishes = mpsc::Sender<Wanted>;
 
 /// The task behind the listening connection.
 pub(crate) struct Inlet {

@@ -1,7 +1,7 @@
 //! One thread that owns connections: its hub, its connection to Redis, and its events.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use chinwag_protocol::push::{Happening, Push, Subscribe, Unsubscribe};
 use chinwag_runtime::Context;
 use chinwag_store::channel::{Notice, Order};
 use serde_json::json;
-use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::alive::Alive;
 use crate::appear;
@@ -23,7 +23,7 @@ use crate::connection::Connection;
 use crate::delivery::Delivery;
 use crate::gate::{Gate, Held};
 use crate::hub::{Delivered, Hub, Reader};
-use crate::inlet::{ShardEvent, Wanted, Wishes};
+use crate::inlet::{ShardEvent, Wanted, WishList, Wishes};
 use crate::notices;
 use crate::outbox::Worth;
 use crate::subscription;
@@ -57,14 +57,6 @@ pub(crate) struct Shard {
     next: Cell<u64>,
     connections: RefCell<HashMap<u64, Rc<Connection>>>,
     users: RefCell<HashMap<UserId, Vec<Rc<Connection>>>>,
-}
-
-/// Wishes that have not reached the inlet yet. A wish to leave that overtook a wish to join would
-/// leave the room's readers deaf. No longer than the subscriptions that begin or end.
-#[derive(Default)]
-struct WishList {
-    queue: RefCell<VecDeque<Wanted>>,
-    filled: Notify,
 }
 
 /// One WebSocket of a thread, from its first word to its goodbye: a thread that ended in between
@@ -165,23 +157,12 @@ impl Shard {
 
     /// Asks the inlet for rooms, or to leave them, in the order of the calls.
     pub(crate) fn wish(&self, wanted: Wanted) {
-        self.wishes.queue.borrow_mut().push_back(wanted);
-        self.wishes.filled.notify_one();
+        self.wishes.add(wanted);
     }
 
     /// Passes wishes on to the inlet. Ends with it.
     pub(crate) async fn pass_wishes(self: Rc<Self>, inlet: Wishes) {
-        loop {
-            let next = self.wishes.queue.borrow_mut().pop_front();
-            match next {
-                Some(wanted) => {
-                    if inlet.send(wanted).await.is_err() {
-                        return;
-                    }
-                }
-                None => self.wishes.filled.notified().await,
-            }
-        }
+        self.wishes.pass(&inlet).await;
     }
 
     /// Handles events until the inlet ends.
