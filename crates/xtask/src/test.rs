@@ -33,6 +33,11 @@ pub fn run() -> Result<()> {
         "doc tests",
         cargo(&root, "test --workspace --doc --locked --quiet"),
     )?;
+    let mut chaos = Command::new(tree::target()?.join("debug/chinwag"));
+    // Few clients: on two processors, and without optimization.
+    chaos.args(["load", "--chaos", "--short", "--clients", "24"]);
+    chaos.args(["--rooms", "8", "--rate", "40"]);
+    steps.command("chaos", &mut chaos)?;
     let mut npm = Command::new("npm");
     npm.args(["test", "--silent"])
         .current_dir(root.join("crates/web"));

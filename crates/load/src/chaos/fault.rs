@@ -138,6 +138,14 @@ impl Fault {
         self != Self::Flush
     }
 
+    /// Whether it is recovered from when messages are archived again, not only delivered.
+    pub(crate) fn is_about_the_archive(self) -> bool {
+        matches!(
+            self,
+            Self::ArchiverKill | Self::ArchiverPause | Self::DiskFull | Self::WorkerBlackHole
+        )
+    }
+
     /// Why it cannot be made here, if so.
     pub(crate) fn impossible(self, system: &System) -> Option<&'static str> {
         let topology = system.servers.topology;

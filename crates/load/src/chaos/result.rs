@@ -1,5 +1,6 @@
 //! What came of it: a table, a history, and a page.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs::{self, File};
 use std::io::BufWriter;
@@ -21,8 +22,8 @@ use crate::report::{Machine, Run, faults, html, milliseconds};
 pub(crate) struct Trouble {
     /// Faults that the system did not recover from in time.
     pub stuck: Vec<String>,
-    /// Processes that ended by themselves. They were started again.
-    pub ended: Vec<String>,
+    /// Processes that ended by themselves, with how often. They were started again.
+    pub ended: BTreeMap<String, u64>,
     /// What had not arrived at the end.
     pub unsettled: Option<String>,
 }
@@ -55,7 +56,7 @@ impl Outcome {
         let ended = trouble
             .ended
             .iter()
-            .map(|ended| format!("ended by itself: {ended}"));
+            .map(|(ended, times)| format!("ended by itself: {ended}, {times} times"));
         let stuck = trouble
             .stuck
             .iter()

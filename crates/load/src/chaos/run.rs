@@ -78,13 +78,19 @@ impl Run {
             }
         };
         let well = self.well(done.until).await;
-        let recovered = well.is_ok().then(|| self.stage.recorder.now() - done.at);
-        let took = recovered.map(|time| time.saturating_sub(done.until - done.at));
-        let result = match (&well, took) {
-            (Ok(()), Some(took)) => format!("well after {:.1?}", Duration::from_micros(took)),
-            (Err(ailing), _) => format!("NOT WELL: {ailing}"),
-            (Ok(()), None) => String::new(),
+        let result = match &well {
+            Ok(well) => {
+                let after = |time: u64| Duration::from_micros(time.saturating_sub(done.until));
+                let (live, all) = (after(well.live), after(well.all));
+                format!("live after {live:.1?}, archived after {all:.1?}")
+            }
+            Err(ailing) => format!("NOT WELL: {ailing}"),
         };
+        let archives = fault.is_about_the_archive();
+        let recovered = well.as_ref().ok().map(|well| {
+            let at = if archives { well.all } else { well.live };
+            at.saturating_sub(done.at)
+        });
         println!(
             "{number:>4}/{count}  {:<20} {:<48} {result}",
             fault.name(),
@@ -120,23 +126,39 @@ impl Run {
     }
 
     /// Waits until whatever was sent after a time arrives everywhere, and all processes are ready.
-    async fn well(&mut self, since: u64) -> Result<(), String> {
+    async fn well(&mut self, since: u64) -> Result<Well, String> {
         let late = Instant::now() + PATIENCE;
+        let mut live = None;
         loop {
             self.system.supervise();
             let ailing = self.stage.pulse.ailing(since);
+            if ailing.iter().all(|one| matches!(one, Ailing::Unsaved(_))) {
+                live.get_or_insert_with(|| self.stage.recorder.now());
+            }
             let complaint = if ailing.is_empty() {
                 self.system.complaint().await
             } else {
                 Some(describe(&ailing))
             };
             match complaint {
-                None => return Ok(()),
+                None => {
+                    let all = self.stage.recorder.now();
+                    let live = live.unwrap_or(all);
+                    return Ok(Well { live, all });
+                }
                 Some(complaint) if Instant::now() > late => return Err(complaint),
                 Some(_) => sleep(Duration::from_millis(20)).await,
             }
         }
     }
+}
+
+/// When all was well again.
+struct Well {
+    /// What was sent after the fault had arrived everywhere.
+    live: u64,
+    /// It was archived as well, and all processes were ready.
+    all: u64,
 }
 
 fn describe(ailing: &[Ailing]) -> String {

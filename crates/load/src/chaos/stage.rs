@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use hyper::Method;
 use serde_json::json;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
 
 use crate::account::{self, Account};
 use crate::chaos::http;
@@ -114,7 +115,16 @@ async fn register(count: usize, gateways: &[u16]) -> Result<Vec<Account>> {
         let name = format!("chaos-{run}-{number}");
         asking.spawn(async move {
             let url = format!("http://127.0.0.1:{port}");
-            anyhow::Ok((number, account::register(&url, &name).await?))
+            let late = Instant::now() + PATIENCE * 3;
+            for attempt in 0.. {
+                // Another name each time: an answer that was lost may have been good.
+                match account::register(&url, &format!("{name}-{attempt}")).await {
+                    Ok(account) => return Ok((number, account)),
+                    Err(error) if Instant::now() > late => return Err(error),
+                    Err(_busy) => sleep(Duration::from_millis(300)).await,
+                }
+            }
+            anyhow::bail!("nobody is registered")
         });
     }
     while let Some(done) = asking.join_next().await {

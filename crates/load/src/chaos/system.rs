@@ -3,6 +3,7 @@
 mod disk;
 mod doors;
 
+use std::collections::BTreeMap;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -74,8 +75,8 @@ pub(crate) struct System {
     pub doors: Doors,
     /// What clients connect to, one before each gateway.
     pub proxies: Vec<Proxy>,
-    /// Processes that ended without being asked to, with how.
-    pub ended: Vec<String>,
+    /// Processes that ended without being asked to, with how, and how often.
+    pub ended: BTreeMap<String, u64>,
 }
 
 impl System {
@@ -118,7 +119,7 @@ impl System {
             disk,
             doors,
             proxies,
-            ended: Vec::new(),
+            ended: BTreeMap::new(),
         };
         let late = Instant::now() + PATIENCE;
         while let Some(complaint) = system.complaint().await {
@@ -151,7 +152,8 @@ impl System {
                 continue;
             }
             if let Some(how) = process.bury() {
-                self.ended.push(format!("{}: {how}", process.name));
+                let ended = format!("{}: {how}", process.name);
+                *self.ended.entry(ended).or_default() += 1;
             }
             if let Err(error) = process.start() {
                 tracing::error!(%error, "cannot be started again");

@@ -183,7 +183,9 @@ impl Streams<'_, '_, '_> {
             Membership::Left(left) => {
                 let sent = self.facts.message((room, sender, n));
                 let sent = sent.and_then(|message| message.sent);
-                sent.is_none_or(|(at, _)| at > left)
+                // A loss may have taken the leaving back, and then it is as if it never was.
+                let stands = !self.facts.losses.between(left, record.at);
+                stands && sent.is_none_or(|(at, _)| at > left)
             }
         };
         if foreign {

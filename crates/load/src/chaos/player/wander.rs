@@ -16,6 +16,9 @@ use crate::check::history::What;
 /// How long to stay, and how long to be away, on average.
 const STAY: Duration = Duration::from_secs(5);
 
+/// How long to wait before asking again.
+const AGAIN: Duration = Duration::from_millis(500);
+
 /// Comes and goes, in one room after the other. Ends when all only listen, or if there are no
 /// rooms to wander through.
 pub(super) async fn wander(
@@ -38,21 +41,20 @@ pub(super) async fn wander(
         let request = json!({ "room": id });
         // Before it is asked for: it may be let in without hearing of it.
         stage.recorder.note(number, What::Entered { room });
-        let _it_leaves_in_any_case: Result<Value, Error> = client.rpc("room.join", &request).await;
+        // Until there is an answer: what was only perhaps carried out may be so after leaving.
+        while let Err(_unheard) = client.rpc::<_, Value>("room.join", &request).await {
+            sleep(AGAIN).await;
+        }
         pause().await;
         while let Err(error) = client.rpc::<_, Value>("room.leave", &request).await {
-            let temporary = !matches!(
-                error,
-                Error::Reply {
-                    temporary: false,
-                    ..
-                }
-            );
-            if !temporary {
-                // It never came in, or its leaving was carried out unheard.
+            if let Error::Reply {
+                temporary: false, ..
+            } = error
+            {
+                // An earlier attempt was carried out, unheard.
                 break;
             }
-            sleep(Duration::from_millis(500)).await;
+            sleep(AGAIN).await;
         }
         stage.recorder.note(number, What::Left { room });
     }
