@@ -39,8 +39,7 @@ pub(crate) const SHARD_QUEUE: usize = 8_192;
 const WANTED_QUEUE: usize = 8_192;
 /// How long a room without members here is listened to: they tend to come back.
 const LINGER: Duration = Duration::from_secs(45);
-/// The least and the most between two attempts to listen. Whoever does not listen shows nothing new
-/// to anybody, so what took a failover to come back is tried for often.
+/// The least and the most between two attempts to listen: nobody here sees anything new meanwhile.
 const RELISTEN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 /// A connection that lasted as long was a good one: when it breaks, the next is tried at once.
 const LASTING: Duration = Duration::from_secs(5);
@@ -139,9 +138,8 @@ impl Inlet {
 
     /// Listens until the context stops, through as many connections as it takes.
     pub(crate) async fn run(mut self) {
-        let mut backoff = Backoff::new(RELISTEN.0, RELISTEN.1)
-            .unwrap_or_default()
-            .delays();
+        let backoff = Backoff::new(RELISTEN.0, RELISTEN.1).unwrap_or_default();
+        let mut backoff = backoff.delays();
         let mut first = true;
         while !self.context.is_stopping() {
             match self.connected().await {

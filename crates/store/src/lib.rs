@@ -13,6 +13,7 @@
 mod connect;
 mod deployment;
 mod discover;
+mod ears;
 mod function;
 mod line;
 mod listener;

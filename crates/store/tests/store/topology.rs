@@ -304,15 +304,14 @@ async fn a_primary_that_sentinels_no_longer_mean_is_left_although_it_answers() {
         .ask::<String>(&["SENTINEL", "MONITOR", NAME, "127.0.0.1", &port, "1"])
         .unwrap();
     let began = Instant::now();
-    let partition = Partition(3);
+    let lobby = RoomId::new("lobby").unwrap();
     while new.ask::<usize>(&["DBSIZE"]).unwrap() == 0 {
         store.time().await.unwrap();
-        let run_id = new.info("run_id").unwrap();
-        drop(other.install_epoch(partition, 1, &run_id).await);
+        other.list_open_room(&lobby).await.unwrap();
         assert!(began.elapsed() < OUTAGE, "the old one is still believed");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    assert_eq!(other.epoch(partition).await.unwrap(), 1);
+    assert_eq!(store.open_rooms(None, 9).await.unwrap()[0].0, lobby);
     let error = listener.ear().ping().await.unwrap_err();
     assert!(
         error.to_string().contains("nobody listens there"),
