@@ -18,6 +18,7 @@ use crate::acks::Acks;
 use crate::batcher::{Batcher, Queued};
 use crate::config::Config;
 use crate::past::Past;
+use crate::pressure::Pressure;
 use crate::replicas::Replicas;
 
 /// How often an operation is tried, with what Redis asked for done in between: a new epoch, then
@@ -38,6 +39,8 @@ pub struct Backend {
     pub(crate) batcher: Arc<Batcher>,
     /// Who waits for the archive; all threads share it.
     pub(crate) acks: Arc<Acks>,
+    /// Whether Redis has room; all threads share it.
+    pub(crate) pressure: Arc<Pressure>,
     /// Who waits for replicas.
     pub(crate) replicas: Arc<Replicas>,
     /// Held while something is repaired, so that a crowd does not ask the archive the same.
@@ -73,6 +76,7 @@ impl Backend {
             context,
             batcher,
             acks: Arc::default(),
+            pressure: Arc::default(),
             replicas: Arc::default(),
             repair: Arc::default(),
             past,
@@ -84,6 +88,7 @@ impl Backend {
     pub(crate) fn with_past_of(mut self, other: &Self) -> Self {
         self.past = Arc::clone(&other.past);
         self.acks = Arc::clone(&other.acks);
+        self.pressure = Arc::clone(&other.pressure);
         self
     }
 
@@ -95,7 +100,8 @@ impl Backend {
     ) -> impl Future<Output = Result<Sent, Refusal>> + Send + use<> {
         let partition = self.store.keys().of_room(&draft.room);
         let members_only = draft.rules.members_only;
-        let queued = self.batcher.hand_in(partition, draft);
+        let admitted = self.pressure.admit();
+        let queued = admitted.and_then(|()| self.batcher.hand_in(partition, draft));
         let receiver = match queued {
             Ok(Queued::Waits(receiver)) => Ok(receiver),
             Ok(Queued::Serve(receiver)) => {

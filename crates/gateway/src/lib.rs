@@ -33,6 +33,7 @@ mod notices;
 mod orders;
 mod outbox;
 mod past;
+mod pressure;
 mod rate;
 mod recent;
 mod reconcile;

@@ -58,6 +58,11 @@ pub async fn run(
     };
     let first = new(store.another()?);
     let backend = |store| new(store).with_past_of(&first);
+    let (pressure, asking) = (Arc::clone(&first.pressure), store.another()?);
+    let (percent, stops) = (config.full_percent, context.clone());
+    context.spawn("memory of Redis", async move {
+        pressure.watch(&asking, percent, &stops).await;
+    });
     let (keeper, name) = Name::new(store.another()?, &context, lease);
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..threads)
         .map(|_| mpsc::channel::<ShardEvent>(SHARD_QUEUE))

@@ -6,6 +6,7 @@ mod archivist;
 mod support;
 
 mod account;
+mod ack;
 mod bad_input;
 mod browser;
 mod direct;

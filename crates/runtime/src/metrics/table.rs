@@ -39,6 +39,7 @@ pub const METRICS: &[Metric] = &[
     metric(Gateway, "chinwag_gateway_deliveries_total", Counter, &[], "Publications handed to sockets"),
     metric(Gateway, "chinwag_gateway_delivery_bytes_total", Counter, &[], "Bytes of publications handed to sockets"),
     metric(Gateway, "chinwag_gateway_append_seconds", Seconds, &[], "From a send's arrival to its acknowledgement"),
+    metric(Gateway, "chinwag_gateway_refusing_messages", Gauge, &[], "1 while messages are refused because Redis is filling up"),
     metric(Gateway, "chinwag_gateway_acks_total", Counter, &["wanted", "reached"], "Acknowledged messages by the level that was wanted and the one that was reached"),
     metric(Gateway, "chinwag_gateway_acks_waiting", Gauge, &[], "Senders who wait until their messages are archived"),
     metric(Gateway, "chinwag_gateway_resent_total", Counter, &[], "Messages that Redis had lost and this gateway sent again while their senders waited"),

@@ -10,6 +10,7 @@ mod append;
 mod hold;
 mod mark;
 mod member;
+mod replica;
 mod room;
 mod support;
 mod topology;
