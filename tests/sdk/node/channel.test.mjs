@@ -127,7 +127,8 @@ describe('channels', { concurrency: true }, () => {
     await Promise.all(published);
     assert.equal((await stats).numClients, 1);
     assert.equal(await missing, 108);
-    assert.equal(frames.length, 1);
+    // Whatever is shorter answers a ping, which may come at any time.
+    assert.equal(frames.filter(({ length }) => length > 2).length, 1);
     const heardNumbers = (await heard.many('publication', 20)).map(({ data }) => unpacked(data));
     assert.deepEqual(heardNumbers, numbers(1, 20));
   });
