@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::chaos::process::Names;
+use owner::Owners;
 use toxics::Toxics;
 
 /// Where connections go: to the first of these that is well.
@@ -41,6 +42,7 @@ struct Shared {
     port: u16,
     targets: Targets,
     names: Names,
+    owners: Owners,
     rules: Mutex<Rules>,
 }
 
@@ -60,6 +62,7 @@ impl Proxy {
             port,
             targets,
             names: names.clone(),
+            owners: Owners::new(names),
             rules: Mutex::default(),
         });
         let mut tasks = JoinSet::new();
@@ -130,7 +133,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 }
 
 async fn connection(client: TcpStream, from: SocketAddr, shared: Arc<Shared>) {
-    let owner = owner::of(from.port(), shared.port, &shared.names);
+    let owner = shared.owners.of(from.port(), shared.port).await;
     let owner = owner.unwrap_or_else(|| STRANGER.into());
     let mut toxics = shared.toxics(&owner);
     // Nobody answers in a black hole.

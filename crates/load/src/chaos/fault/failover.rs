@@ -54,6 +54,11 @@ impl Injector<'_> {
         sleep(LINGERS).await;
         self.system.servers.isolate(number, false);
         succeeded?;
+        // Until it is told otherwise it goes on taking writes.
+        let late = Instant::now() + PATIENCE;
+        while Instant::now() < late && self.system.servers.node(number)?.is_primary().await {
+            sleep(Duration::from_millis(50)).await;
+        }
         let target = self.system.servers.node(number)?.process.name.to_string();
         Ok(self.until_now(target, at))
     }
