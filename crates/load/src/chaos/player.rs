@@ -75,6 +75,12 @@ pub(crate) async fn play(
     options.open_timeout = Duration::from_secs(5);
     options.backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2))?;
     options.notices = 4096;
+    // All kinds of sender: those who are content with Redis, and those who are not.
+    options.ack = match part.client % 4 {
+        0 => Some(Reached::Archived),
+        1 => Some(Reached::Accepted),
+        _ => None,
+    };
     options.mark_timeout = Duration::from_secs(5);
     let (client, mut notices) = Client::start(options);
     let rooms = rooms_of(&stage, part.client);

@@ -85,10 +85,12 @@ impl Injector<'_> {
 
     /// Writes rubbish into the log of a partition, where the next event would stand.
     pub(super) async fn poison(&mut self) -> Result<Done> {
-        let number = self.primary().await?;
-        let node = self.system.servers.node(number)?;
-        let logs = node.keys("log:*").await?;
-        let log = self.choose(&logs).context("no partition has a log")?;
+        let mut logs = Vec::new();
+        for number in self.system.servers.primaries().await {
+            let keys = self.system.servers.node(number)?.keys("log:*").await?;
+            logs.extend(keys.into_iter().map(|log| (number, log)));
+        }
+        let (number, log) = self.choose(&logs).context("no partition has a log")?;
         let node = self.system.servers.node(number)?;
         let info = node.ask(&["XINFO", "STREAM", &log]).await?;
         let last = after(&info, "last-generated-id").context("a log without an id")?;
