@@ -28,6 +28,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -78,7 +79,7 @@ pub(crate) async fn run(chaos: &Chaos) -> Result<()> {
     let unsettled = tokio::select! {
         unsettled = play(chaos, &mut run, &faults, injections) => unsettled?,
         // Whoever gives up leaves no processes behind.
-        _ = tokio::signal::ctrl_c() => bail!("given up; seed {seed}, folder {}", folder.display()),
+        () = asked_to_end() => bail!("given up; seed {seed}, folder {}", folder.display()),
     };
     let history = run.stage.recorder.take();
     let trouble = Trouble {
@@ -99,6 +100,20 @@ pub(crate) async fn run(chaos: &Chaos) -> Result<()> {
         std::fs::remove_dir_all(&folder).context("remove the folder of the run")?;
     }
     Ok(())
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn asked_to_end() {
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signals) => signals.recv().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminated => {}
+    }
 }
 
 /// The faults that were asked for and are possible here.

@@ -64,24 +64,7 @@ pub(crate) async fn play(
     stage: Arc<Stage>,
     mut act: watch::Receiver<Act>,
 ) -> Result<usize> {
-    let account = stage
-        .accounts
-        .get(part.client as usize)
-        .context("no account")?;
-    let url = format!("ws://127.0.0.1:{}/connection/websocket", part.door);
-    let mut options = Options::new(url, &account.token);
-    // What is silent for this long is gone: the gateways are told to ping more often than that.
-    options.ping_delay = Duration::from_secs(3);
-    options.open_timeout = Duration::from_secs(5);
-    options.backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2))?;
-    options.notices = 4096;
-    // All kinds of sender: those who are content with Redis, and those who are not.
-    options.ack = match part.client % 4 {
-        0 => Some(Reached::Archived),
-        1 => Some(Reached::Accepted),
-        _ => None,
-    };
-    options.mark_timeout = Duration::from_secs(5);
+    let options = options(part, &stage)?;
     let (client, mut notices) = Client::start(options);
     let rooms = rooms_of(&stage, part.client);
     let wandering = wander(Arc::clone(&stage), part.client, client.clone(), act.clone());
@@ -122,6 +105,32 @@ pub(crate) async fn play(
             }
         }
     }
+}
+
+/// How a client connects: it never gives up, and notices soon that it should come again.
+///
+/// # Errors
+/// If it has no account.
+fn options(part: Part, stage: &Stage) -> Result<Options> {
+    let account = stage
+        .accounts
+        .get(part.client as usize)
+        .context("no account")?;
+    let url = format!("ws://127.0.0.1:{}/connection/websocket", part.door);
+    let mut options = Options::new(url, &account.token);
+    // What is silent for this long is gone: the gateways are told to ping more often than that.
+    options.ping_delay = Duration::from_secs(3);
+    options.open_timeout = Duration::from_secs(5);
+    options.backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2))?;
+    options.notices = 4096;
+    // All kinds of sender: those who are content with Redis, and those who are not.
+    options.ack = match part.client % 4 {
+        0 => Some(Reached::Archived),
+        1 => Some(Reached::Accepted),
+        _ => None,
+    };
+    options.mark_timeout = Duration::from_secs(5);
+    Ok(options)
 }
 
 /// The rooms in which a client sends, by number and id.
