@@ -1,5 +1,6 @@
 //! The end-to-end stories: real processes, a real Redis, real clients.
 //!
+//! - `ack`: how safe a message is before its sender is answered.
 //! - `chat`: people register, write to each other over two gateways, and read what was said.
 //! - `death`: any process is killed in the middle of a conversation, and the conversation goes on.
 //! - `restart`: everything stops and starts again, and nothing is gone.
@@ -26,6 +27,7 @@
     reason = "a story that cannot go on has failed, and runs alone in its process"
 )]
 
+mod ack;
 mod browser;
 mod chat;
 mod dashboards;

@@ -50,6 +50,19 @@ pub async fn archive(settings: &Settings) -> Result<Arc<dyn Archive>, Ending> {
         .map_err(Ending::Archive)
 }
 
+/// Sees that Redis and the archive belong together.
+///
+/// # Errors
+/// When they do not, or one of them does not say.
+pub async fn acquaint(store: &Store, archive: &dyn Archive) -> Result<(), Ending> {
+    let word = archive.identity().await.map_err(Ending::Archive)?;
+    let belong = || store.belong_to_archive(&word);
+    let temporary = |error: &chinwag_store::Error| error.is_temporary();
+    patiently("Redis", belong, temporary)
+        .await
+        .map_err(Ending::Redis)
+}
+
 async fn patiently<T, E, F>(
     what: &'static str,
     mut attempt: impl FnMut() -> F,

@@ -78,6 +78,9 @@ impl<'a> Parts<'a> {
             Role::Up | Role::Gateway | Role::Archiver => Some(connect::archive(settings).await?),
             Role::Fanout | Role::Presence => None,
         };
+        if let Some(archive) = &archive {
+            connect::acquaint(&store, &**archive).await?;
+        }
         if let (Some(listener), Some(archive)) = (listener, &archive) {
             self.gateway(listener, store.clone(), Arc::clone(archive))?;
         }

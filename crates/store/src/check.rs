@@ -20,10 +20,28 @@ pub struct Usage {
 }
 
 async fn info(link: &Router, address: &Address) -> Result<String> {
-    let answer = link.query_at(address, "info", &redis::cmd("INFO")).await?;
-    match answer {
+    let answer = link.query_at(address, "info", &redis::cmd("INFO")).await;
+    match answer.map_err(|error| forbidden(error, address))? {
         redis::Value::VerbatimString { text, .. } => Ok(text),
         other => value::text("info", other),
+    }
+}
+
+/// What to do about a user that may not ask, of whom Redis only says so. Functions run with the
+/// rights of who calls them, so asking here is asking there.
+fn forbidden(error: Error, address: &Address) -> Error {
+    match error {
+        Error::Refused { problem, .. } if problem.to_uppercase().contains("NOPERM") => {
+            Error::Refused {
+                command: "start",
+                problem: format!(
+                    "{address}: this user may not run INFO, and only by that a server which was \
+                 restarted or promoted, and so may have lost messages, is told from one that was \
+                 not: run `redis-cli acl setuser <name> +info`, or use a Redis that allows it"
+                ),
+            }
+        }
+        error => error,
     }
 }
 

@@ -6,6 +6,7 @@ use redis::Value;
 use crate::error::{Error, Result};
 use crate::keys::DEPLOYMENT;
 use crate::router::Router;
+use crate::store::Store;
 use crate::topology::{Address, Shape};
 use crate::value::{self, Fields};
 
@@ -60,6 +61,39 @@ async fn count(link: &Router, wanted: u16) -> Result<u16> {
         )));
     }
     Ok(wanted)
+}
+
+impl Store {
+    /// Fixes at first start which archive belongs to what is kept here, by its random word; ever
+    /// after, compares. Redis would otherwise let go of what another archive has, and take its ids
+    /// for new ones.
+    ///
+    /// # Errors
+    /// `Refused` with what to do if it is another one.
+    pub async fn belong_to_archive(&self, word: &str) -> Result<()> {
+        let mut read = redis::cmd("HGET");
+        read.arg(DEPLOYMENT).arg("archive");
+        let mut stored = self.link.query("deployment", &read).await?;
+        if stored == Value::Nil {
+            let mut write = redis::cmd("HSETNX");
+            write.arg(DEPLOYMENT).arg("archive").arg(word);
+            match self.link.query("deployment", &write).await {
+                // Whoever empties a full server must be able to start.
+                Err(Error::Full(_)) => return Ok(()),
+                written => written?,
+            };
+            stored = self.link.query("deployment", &read).await?;
+        }
+        let stored = value::text("deployment", stored)?;
+        if stored == word {
+            return Ok(());
+        }
+        Err(refused(format!(
+            "this Redis belongs to archive {stored}, and archive.url leads to archive {word}: give \
+             all processes the same --archive (a file on one host is not that of another); if it is \
+             to replace the other for good, run `redis-cli hset {DEPLOYMENT} archive {word}`"
+        )))
+    }
 }
 
 /// One server of several must not be taken for the whole.

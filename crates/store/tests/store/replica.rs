@@ -88,3 +88,24 @@ async fn a_primary_that_comes_back_to_power_needs_another_epoch() {
         "{refused:?}"
     );
 }
+
+#[tokio::test]
+async fn a_user_who_may_not_ask_who_reigns_is_told_what_to_do() {
+    let server = Server::start(&[]).unwrap();
+    let user = [
+        "ACL", "SETUSER", "app", "on", ">secret", "~*", "&*", "+@all", "-info",
+    ];
+    let _ok: String = server.ask(&user).unwrap();
+    let config = Config {
+        url: format!("redis://app:secret@{}", server.address()),
+        connect_timeout: Duration::from_secs(2),
+        response_timeout: Duration::from_secs(2),
+        partitions: 4,
+    };
+    let Err(Error::Refused { problem, .. }) = Store::connect(config).await else {
+        panic!("it starts, and cannot write anything")
+    };
+    for words in ["may not run INFO", "acl setuser <name> +info"] {
+        assert!(problem.contains(words), "{problem}");
+    }
+}
