@@ -245,8 +245,11 @@ fn member(
 /// If it cannot be made.
 pub(crate) fn folder(below: Option<&Path>, run: &str) -> Result<PathBuf> {
     let below = below.map_or_else(env::temp_dir, Path::to_owned);
-    let folder = below.join(format!("chinwag-chaos-{run}"));
-    std::fs::create_dir_all(folder.join("data"))
-        .with_context(|| format!("make {}", folder.display()))?;
+    // Two runs may begin in the same millisecond, and must not meet in one folder.
+    let folder = below.join(format!("chinwag-chaos-{run}-{}", std::process::id()));
+    let making = || format!("make {}", folder.display());
+    std::fs::create_dir_all(&below).with_context(making)?;
+    std::fs::create_dir(&folder).with_context(making)?;
+    std::fs::create_dir(folder.join("data")).with_context(making)?;
     Ok(folder)
 }
