@@ -166,8 +166,11 @@ async fn play(
         }
     }
     act.send_replace(Act::Listen);
-    let unsettled = settle::settle(&mut run.system, &run.stage).await;
-    settle::finals(&run.system, &run.stage).await?;
+    let mut unsettled = settle::settle(&mut run.system, &run.stage).await;
+    // What was written down until then is to be looked into all the more.
+    if let Err(error) = settle::finals(&run.system, &run.stage).await {
+        unsettled.get_or_insert(format!("{error:#}"));
+    }
     act.send_replace(Act::End);
     while let Some(ended) = players.join_next().await {
         ended??;
