@@ -63,9 +63,13 @@ impl Redis {
         arguments.extend(["--port".to_owned(), port.to_string()]);
         arguments.extend(["--dir".to_owned(), data.display().to_string()]);
         arguments.extend_from_slice(more);
+        // Sentinels write down in it whose replica a server is, so that it knows when it is
+        // started again; what stood on the command line would contradict them.
+        let file = data.join("redis.conf");
+        fs::write(&file, lines(&arguments)).with_context(|| format!("write {}", file.display()))?;
         let recipe = Recipe {
             program: "redis-server".into(),
-            arguments,
+            arguments: vec![file.display().to_string()],
             environment: Vec::new(),
         };
         let targets = Arc::new(move || vec![port]);
@@ -166,4 +170,15 @@ impl Redis {
         file.set_len(length - cut)?;
         Ok(cut)
     }
+}
+
+/// Arguments in the form of a file: a line for each name and its value.
+fn lines(arguments: &[String]) -> String {
+    let pairs = arguments.chunks(2).filter_map(|pair| {
+        let name = pair.first()?.trim_start_matches('-');
+        let value = pair.get(1)?;
+        let value = if value.is_empty() { "\"\"" } else { value };
+        Some(format!("{name} {value}\n"))
+    });
+    pairs.collect()
 }
