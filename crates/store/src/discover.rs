@@ -64,6 +64,50 @@ pub(crate) async fn map(topology: &Topology, config: &Config, known: &Map) -> Re
     }
 }
 
+/// Has most of the sentinels say that the map's server is the primary. Where servers are not watched
+/// by sentinels there is nobody to ask: one server is what it is, and a cluster's primary that was
+/// cut off from most others takes no writes.
+///
+/// # Errors
+/// `Unavailable` if they do not.
+pub(crate) async fn confirm(topology: &Topology, config: &Config, map: &Map) -> Result<()> {
+    let Shape::Sentinel { sentinels, master } = &topology.shape else {
+        return Ok(());
+    };
+    let mut question = redis::cmd("SENTINEL");
+    question.arg("MASTER").arg(master);
+    let clients = sentinels
+        .iter()
+        .map(|at| (at.clone(), topology.sentinel_client(at)));
+    let answers = ask(clients, config, &question).await;
+    let of = answers.len();
+    match map.addresses() {
+        [address] if most(answers, address) => Ok(()),
+        addresses => Err(Error::Unavailable(format!(
+            "most of the {of} sentinels do not say that {} is the primary {master}",
+            addresses
+                .first()
+                .map_or_else(String::new, Address::to_string)
+        ))),
+    }
+}
+
+/// Whether more than half of those who were asked, silent ones included, name this server.
+fn most(answers: Vec<Answer>, address: &Address) -> bool {
+    let of = answers.len();
+    let names = |(_, answer): Answer| {
+        let watched = answer.and_then(watched);
+        watched.is_ok_and(|(_, named)| named == *address)
+    };
+    answers
+        .into_iter()
+        .map(names)
+        .filter(|named| *named)
+        .count()
+        * 2
+        > of
+}
+
 type Answer = (Address, Result<Value>);
 
 async fn ask(
@@ -330,7 +374,12 @@ mod tests {
             says("10", "2"),
             says("9", "3"),
         ];
-        assert_eq!(primary(answers, "m").unwrap(), tcp(2));
+        assert_eq!(primary(answers.clone(), "m").unwrap(), tcp(2));
+        assert!(!most(answers, &tcp(2)), "one of four");
+        let half = vec![says("10", "2"), dead.clone(), says("10", "2"), dead.clone()];
+        assert!(!most(half, &tcp(2)), "two of four");
+        let more = vec![says("10", "2"), dead.clone(), says("10", "2")];
+        assert!(most(more, &tcp(2)));
         let error = primary(vec![dead], "m").unwrap_err().to_string();
         assert!(error.contains("no sentinel knows the primary m"), "{error}");
     }

@@ -29,8 +29,11 @@ impl Store {
     /// changes when somebody empties Redis while it runs, so that no epoch comes back in which
     /// the same sequences were given to other events.
     ///
+    /// Where sentinels watch, most of them must hold the server that answered for the primary: one
+    /// that was replaced, and does not know it yet, would get an epoch above its successor's.
+    ///
     /// # Errors
-    /// As every write.
+    /// As every write, and `Unavailable` if the sentinels mean another server.
     pub async fn claim_epoch(&self, partition: Partition) -> Result<String> {
         let mut random = [0; 8];
         let failed = |_| Error::Unavailable("no randomness".to_owned());
@@ -38,7 +41,9 @@ impl Store {
         let call = Call::new("claim_epoch")
             .key(self.keys.epoch(partition))
             .arg(format!("{:016x}", u64::from_be_bytes(random)));
-        value::text("epoch", self.link.call(&call).await?)
+        let claim = value::text("epoch", self.link.call(&call).await?)?;
+        self.link.placement().confirm().await?;
+        Ok(claim)
     }
 
     /// Makes an epoch that the archive allocated the current one of a partition. `run_id` is the

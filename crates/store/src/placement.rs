@@ -212,6 +212,19 @@ impl Placement {
         }
     }
 
+    /// Has most of the sentinels, if there are any, say that this map is right.
+    ///
+    /// # Errors
+    /// `Unavailable` if they do not; the map is looked at anew then.
+    pub(crate) async fn confirm(&self) -> Result<()> {
+        let map = self.known().await?;
+        let confirmed = discover::confirm(&self.topology, &self.config, &map).await;
+        if confirmed.is_err() {
+            drop(self.renew(map.generation).await);
+        }
+        confirmed
+    }
+
     async fn look(&self) -> Result<()> {
         match discover::map(&self.topology, &self.config, &self.map()).await {
             Ok(found) => {
