@@ -323,6 +323,8 @@ REDIS = [
     lines("Memory", "Used memory and its limit. At the limit messages are refused.",
           (highest("chinwag_redis_used_memory_bytes"), "used"),
           (highest("chinwag_redis_maxmemory_bytes"), "maxmemory"), unit="bytes"),
+    lines("Refusing messages", "Gateways that refuse messages because Redis is filling up.",
+          (total("chinwag_gateway_refusing_messages"), "gateways")),
     lines("Round trips", "By command or function, at the chosen quantile, without the reads of the log, which wait for what comes. All of them "
           "high: Redis's one core, its disk or the network.",
           (quantile("chinwag_redis_command_seconds", "command", 'command!="xread"'), "{{command}}"), unit="s"),

@@ -54,6 +54,23 @@ impl User {
             .unwrap_or_else(|error| panic!("{method}: {error}"))
     }
 
+    /// Calls a chat verb that must succeed sooner or later: what a refusal that says so asks for.
+    pub async fn call_in_time(&self, method: &str, argument: Value) -> Value {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            match self.client.rpc(method, &argument).await {
+                Ok(answer) => return answer,
+                Err(error) if tokio::time::Instant::now() > deadline => {
+                    panic!("{method}: {error}")
+                }
+                Err(error) => {
+                    assert!(error.is_temporary(), "{method}: {error}");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+    }
+
     /// Calls a chat verb that must be refused; the refusal.
     pub async fn refused(&self, method: &str, argument: Value) -> String {
         let answer: Result<Value, _> = self.client.rpc(method, &argument).await;
@@ -133,7 +150,7 @@ impl User {
             if let Some(before) = before {
                 argument["before"] = json!(before);
             }
-            let page = self.call("message.page", argument).await;
+            let page = self.call_in_time("message.page", argument).await;
             let events = page["events"].as_array().unwrap();
             let messages = events
                 .iter()
