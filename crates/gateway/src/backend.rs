@@ -204,9 +204,16 @@ fn settled(appended: Appended, members_only: bool) -> Result<Sent, Refusal> {
             let message = "the archive is too far behind to tell whether this was sent; try again";
             Err(Refusal::new(Code::Unavailable, message))
         }
+        Appended::Lacks => Err(Refusal {
+            code: Code::Conflict,
+            message: "after: that message is not in the room; send it and all behind it again"
+                .to_owned(),
+            field: Some("after"),
+        }),
         Appended::Refused
         | Appended::Missing
         | Appended::Look
+        | Appended::LookBefore
         | Appended::Again
         | Appended::NeedReconcile { .. } => Err(unsettled()),
     }

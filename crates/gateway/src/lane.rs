@@ -123,6 +123,18 @@ impl Backend {
                     }
                     Err(refusal) => Err(refusal),
                 },
+                // What the archive has is never taken back.
+                Appended::LookBefore => match looked {
+                    Ok(Some(_)) => {
+                        waiting.draft.after = None;
+                        Ok(true)
+                    }
+                    Ok(None) => {
+                        drop(waiting.answer.send(Ok(Appended::Lacks)));
+                        continue;
+                    }
+                    Err(refusal) => Err(refusal),
+                },
                 Appended::Again => Ok(true),
                 _ => Ok(false),
             };
@@ -159,9 +171,15 @@ impl Backend {
         join_all(repairs).await.into_iter().collect()
     }
 
-    /// What the archive has under the id of a draft that has to be looked for.
+    /// What the archive has under the id of a draft, or of the one that it follows, if that has to be
+    /// looked for.
     async fn looked(&self, draft: &Draft, appended: Appended) -> Result<Option<Appended>, Refusal> {
-        let (Appended::Look, Some(id)) = (appended, &draft.id) else {
+        let id = match appended {
+            Appended::Look => &draft.id,
+            Appended::LookBefore => &draft.after,
+            _ => &None,
+        };
+        let Some(id) = id else {
             return Ok(None);
         };
         metrics::counter!("chinwag_gateway_old_ids_total").increment(1);

@@ -36,6 +36,8 @@ pub struct Draft {
     pub id: Option<MessageId>,
     /// Whether the archive was asked for the id, and does not have it.
     pub looked: bool,
+    /// The sender's message in this room without which this one is not to be written.
+    pub after: Option<MessageId>,
     counts: bool,
     tail: Vec<u8>,
 }
@@ -58,6 +60,7 @@ impl Draft {
             sender,
             id,
             looked: false,
+            after: None,
             counts: content.counts(),
             tail,
         }
@@ -88,6 +91,11 @@ pub enum Appended {
     Behind,
     /// Nothing: one before it in the room has to be looked for first. Try again behind that.
     Again,
+    /// Nothing: the message that it follows is not there.
+    Lacks,
+    /// Nothing: the message that it follows may have been written so long ago that only the archive
+    /// knows. Ask it, and try again without [`Draft::after`] if it has that one.
+    LookBefore,
     /// Nothing: the time in the id is more than five minutes ahead of the server's.
     Future,
     /// Nothing: the room is of an earlier epoch, or unknown; reconcile it and try again.
@@ -202,9 +210,13 @@ impl Store {
                 .arg(draft.sender.as_ref().map_or("", UserId::as_str))
                 .arg(draft.id.as_ref().map_or("", MessageId::as_str))
                 .number(draft.id.as_ref().and_then(MessageId::time).unwrap_or(0))
-                .number(u64::from(draft.looked))
+                .number(u64::from(draft.looked) + 2 * u64::from(draft.after.is_some()))
                 .number(u64::from(draft.counts))
                 .arg(draft.tail.as_slice());
+            if let Some(after) = &draft.after {
+                let time = after.time().unwrap_or(0);
+                call = call.arg(after.as_str()).number(time);
+            }
         }
         call
     }
@@ -257,6 +269,8 @@ fn appended(fields: &mut Fields) -> Result<Appended> {
         7 => Ok(Appended::Behind),
         8 => Ok(Appended::Future),
         9 => Ok(Appended::Again),
+        10 => Ok(Appended::Lacks),
+        11 => Ok(Appended::LookBefore),
         other => Err(Error::corrupt("append", format!("status {other}"))),
     }
 }

@@ -14,8 +14,8 @@ use crate::outbox::letter::{Letter, Stage};
 
 /// What a server says that lacks the message before: `conflict`.
 const CONFLICT: u32 = 409;
-/// How often it is believed.
-const LACKED_MOST: u8 = 3;
+/// How often it is believed, one time after the other.
+const LACKED_MOST: u8 = 8;
 /// How often a server is asked whether a message is archived, before it counts as one that does
 /// not know.
 const CHECKS_MOST: u8 = 3;
@@ -126,9 +126,10 @@ impl Lane {
         }
         if letter.chained && matches!(error, Error::Reply { code: CONFLICT, .. }) {
             letter.lacked += 1;
+            // At once the first time: the server has just come to know, or it would have said so.
+            self.put_off = letter.lacked > 1;
             self.doubt();
-            self.put_off = true;
-            return false;
+            return !self.put_off;
         }
         if !letter.is_unanswered() {
             let (room, id) = (Arc::clone(room), letter.message.id.clone());

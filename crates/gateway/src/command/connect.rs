@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use chinwag_protocol::code::{Close, Code, Refusal};
 use chinwag_protocol::id::{RoomId, UserId};
 use chinwag_protocol::position::{Position, epoch_from_text};
@@ -58,6 +59,16 @@ fn wants_marks(data: &[u8]) -> bool {
     serde_json::from_slice(data)
         .unwrap_or(Wishes::default())
         .marks
+}
+
+/// What a session is told of the server: that it keeps senders' order by `after`, and whether it
+/// will say what is archived.
+fn abilities(marks: bool) -> &'static [u8] {
+    if marks {
+        br#"{"after":true,"marks":true}"#
+    } else {
+        br#"{"after":true}"#
+    }
 }
 
 enum Refused {
@@ -127,6 +138,7 @@ async fn begin(
         pong: true,
         session: connection.client.to_string(),
         node: shard.name.borrow().to_string(),
+        data: Bytes::from_static(abilities(connection.wants_marks.get())),
         ..ConnectResult::default()
     };
     Ok((result, later))

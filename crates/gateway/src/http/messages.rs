@@ -22,6 +22,7 @@ pub(crate) struct Message {
     id: Option<MessageId>,
     body: chinwag_protocol::json::Json,
     ack: Option<String>,
+    after: Option<MessageId>,
 }
 
 /// Sends a message.
@@ -29,13 +30,20 @@ pub(crate) async fn send(
     State(http): State<Http>,
     signed: Signed,
     InRoom(room): InRoom,
-    Body(Message { id, body, ack }): Body<Message>,
+    Body(message): Body<Message>,
 ) -> Answer<Json<SendResponse>> {
+    let Message {
+        id,
+        body,
+        ack,
+        after,
+    } = message;
     let request = SendRequest {
         room,
         id,
         body,
         ack,
+        after,
     };
     let began = Instant::now();
     let sent = message::send(&http.backend, &signed.caller, None, request).await;

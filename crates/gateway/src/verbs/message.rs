@@ -5,7 +5,7 @@ use chinwag_protocol::code::{Code, Refusal};
 use chinwag_protocol::event::Content;
 use chinwag_protocol::id::{ClientId, MessageId, RoomId};
 use chinwag_protocol::json::Json;
-use chinwag_protocol::limit;
+use chinwag_protocol::limit::{self, Violation};
 use chinwag_protocol::position::epoch_text;
 use chinwag_store::append::Draft;
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,9 @@ pub struct SendRequest {
     /// How safe it is to be before it is answered; the room's level if absent, or else the
     /// server's.
     pub ack: Option<String>,
+    /// The name of the sender's message before it, without which it is not to be taken. A sender who
+    /// names it keeps their order even if Redis has lost what it acknowledged.
+    pub after: Option<MessageId>,
 }
 
 /// Where a message stands now.
@@ -53,7 +56,8 @@ pub struct SendResponse {
 ///
 /// # Errors
 /// `NotFound` if the caller may not write there or there is no such room, `TooLarge`,
-/// `PermissionDenied` in channels whose subscribers may not publish.
+/// `PermissionDenied` in channels whose subscribers may not publish, `Conflict` if the message that
+/// it follows is not there.
 pub async fn send(
     backend: &Backend,
     caller: &Caller,
@@ -90,7 +94,12 @@ fn draft(
     request: SendRequest,
 ) -> Result<Draft, Refusal> {
     let user = caller.user()?;
-    let SendRequest { room, body, .. } = request;
+    let SendRequest {
+        room, body, after, ..
+    } = request;
+    if after.as_ref() == Some(&id) {
+        return Err(Violation::new("after", "must be the id of another message").into());
+    }
     if body.as_bytes().len() > limit::BODY_BYTES {
         let (most, got) = (limit::BODY_BYTES, body.as_bytes().len());
         return Err(Refusal {
@@ -107,14 +116,9 @@ fn draft(
     metrics::counter!("chinwag_gateway_messages_in_total").increment(1);
     let sender = Some(user.clone());
     let content = Content::Message { body };
-    Ok(Draft::new(
-        room,
-        policy.rules(),
-        sender,
-        client,
-        Some(id),
-        &content,
-    ))
+    let mut draft = Draft::new(room, policy.rules(), sender, client, Some(id), &content);
+    draft.after = after;
+    Ok(draft)
 }
 
 /// A direct room comes to be with its first message: then both find it in their lists at once.

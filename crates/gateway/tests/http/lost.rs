@@ -56,6 +56,52 @@ async fn a_message_that_only_the_archive_has_is_not_written_twice() {
 }
 
 #[tokio::test]
+async fn a_message_that_follows_one_that_was_lost_is_refused_until_that_one_is_back() {
+    let mut server = Server::start().await;
+    let ann = server.person("ann").await;
+    let room = server.room(&ann, json!({"name": "General"})).await;
+    let path = format!("/v1/rooms/{room}/messages");
+    send(&server, &ann, &room, "m-1").await;
+    server.archive_all().await;
+    send(&server, &ann, &room, "m-2").await;
+    // All that it knew of the room's messages goes, of which the archive has the first.
+    let mut redis = server.redis.connection().unwrap();
+    let keys: Vec<String> = redis::cmd("KEYS")
+        .arg(format!("room:*:{room}"))
+        .query(&mut redis)
+        .unwrap();
+    redis::cmd("HSET")
+        .arg(&keys[0])
+        .arg(&["s", "2", "n", "0"])
+        .query::<u64>(&mut redis)
+        .unwrap();
+    lose(&server, &format!("sent:*:{room}:*"));
+    drop(redis);
+    server.redis.restart().unwrap();
+    let follows = async |id: &str, after: &str| {
+        let body = json!({"id": id, "after": after, "body": {"text": id}});
+        let mut sent = server.post(&ann, &path, body.clone()).await;
+        while sent.status == 503 {
+            sent = server.post(&ann, &path, body.clone()).await;
+        }
+        sent
+    };
+    let refused = follows("m-3", "m-2").await.is(409);
+    assert_eq!(
+        (&refused["error"]["slug"], &refused["error"]["field"]),
+        (&json!("conflict"), &json!("after"))
+    );
+    follows("m-2", "m-1").await.is(200);
+    follows("m-3", "m-2").await.is(200);
+    let page = server.get(&ann, &path).await.is(200);
+    let said = said(&page);
+    let messages = said.iter().filter(|word| word.starts_with("m-"));
+    assert_eq!(messages.collect::<Vec<_>>(), ["m-1", "m-2", "m-3"]);
+    let itself = follows("m-4", "m-4").await.is(400);
+    assert_eq!(itself["error"]["field"], "after");
+}
+
+#[tokio::test]
 async fn a_direct_room_that_only_the_archive_has_goes_on_where_it_ended() {
     let mut server = Server::start().await;
     let (ann, _bob) = (server.person("ann").await, server.person("bob").await);

@@ -4,14 +4,16 @@
 -- ARGV: 1 dedupe bucket, 2 bucket length in seconds; then per room:
 --       room id, mode (m: members only, c: plain channel), ring size, ring seconds (0: for ever),
 --       count of events; then per event: sender, client's id, the time in that id (0: it has
---       none), 1 if the archive was asked and does not have it, 1 if it counts as a message, tail
--- Promises: all events of a room in the order given, each once per (sender, id); refuses the
--- whole batch without effect when the epoch is another reign's or the caller's bucket is wrong.
+--       none), flags (1: the archive was asked and does not have it, 2: it follows another), 1 if
+--       it counts as a message, tail; and if it follows another, that one's id and the time in it
+-- Promises: all events of a room in the order given, each once per (sender, id), and none whose
+-- predecessor, by the same sender, is not there; refuses the whole batch without effect when the
+-- epoch is another reign's or the caller's bucket is wrong.
 -- Returns per event 7 integers: status (1 written, 2 repeated, 3 reconcile the room first, 4 not a
 -- member, 5 no such room, 6 ask the archive for the id, 7 the archive is too far behind to be
--- asked, 8 the id is of a time to come, 9 one
--- before it in the room has to be looked for first), seq, epoch, time, messages, the seq up to which the room
--- is archived, and the room's own level of acknowledgement (0: none).
+-- asked, 8 the id is of a time to come, 9 one before it in the room has to be looked for first,
+-- 10 the one it follows is not there, 11 ask the archive for that one), seq, epoch, time, messages,
+-- the seq up to which the room is archived, and the room's own level of acknowledgement (0: none).
 
 -- An id carries the time of its making, which may be this far ahead of ours; and what was written
 -- is remembered for a bucket's length at least. So an id that is younger than the difference is
@@ -42,6 +44,17 @@ local function unknown_id(id_time, time, hot, first_bucket, state, history)
   end
   if state.archived == 0 then return nil end
   return 6
+end
+
+-- What has to be done about a predecessor that is not remembered, by what `unknown_id` says of it:
+-- an id that may be taken for a new one is not there.
+local FOLLOWED = { [6] = 11, [7] = 7, [8] = 10 }
+
+-- Whether a place in a room is still that of the event that was written there.
+local function stands(seq, its_epoch, epoch, state, room_key)
+  if its_epoch == epoch then return true end
+  local last = survives(its_epoch, epoch, state[1], redis.call('HGET', room_key, 'h'))
+  return last and seq <= last
 end
 
 redis.register_function('append_@V@', function(keys, args)
@@ -76,10 +89,15 @@ redis.register_function('append_@V@', function(keys, args)
       filled = filled + 7
     end
     for _ = 1, count do
-      local sender, id, id_time, looked = args[arg], args[arg + 1], tonumber(args[arg + 2]), args[arg + 3]
+      local sender, id, id_time, flags = args[arg], args[arg + 1], tonumber(args[arg + 2]), args[arg + 3]
       local counts, tail = tonumber(args[arg + 4]), args[arg + 5]
       arg = arg + 6
       local field, earlier, why_not = sender .. ' ' .. id, false, nil
+      local follows, followed, followed_time
+      if flags == '2' or flags == '3' then
+        follows, followed_time = sender .. ' ' .. args[arg], tonumber(args[arg + 1])
+        arg = arg + 2
+      end
       if refused then
         answer(refused, 0, epoch, time, 0)
       elseif mode == 'm' and sender ~= '' and redis.call('HEXISTS', members, sender) == 0 then
@@ -89,24 +107,37 @@ redis.register_function('append_@V@', function(keys, args)
       else
         local seq, its_epoch, its_time, messages
         if id ~= '' then
-          earlier = redis.call('HGET', sent, field) or redis.call('HGET', sent_before, field)
+          if follows then
+            local both = redis.call('HMGET', sent, field, follows)
+            earlier, followed = both[1], both[2]
+          else
+            earlier = redis.call('HGET', sent, field)
+          end
+          earlier = earlier or redis.call('HGET', sent_before, field)
           if earlier then
             seq, its_epoch, its_time, messages = string.match(earlier, '(%d+) (%d+) (%d+) (%d+)')
             seq, its_epoch = tonumber(seq), tonumber(its_epoch)
-            if its_epoch ~= epoch then
-              local last = survives(its_epoch, epoch, state[1], redis.call('HGET', room_key, 'h'))
-              -- Lost with a tail that another server had; the archive may have it elsewhere.
-              if not last or seq > last then earlier, why_not = false, 6 end
-            end
+            -- Lost with a tail that another server had; the archive may have it elsewhere.
+            if not stands(seq, its_epoch, epoch, state, room_key) then earlier, why_not = false, 6 end
           else
             why_not = unknown_id(id_time, time, hot, first_bucket, state, history)
+          end
+          if why_not == 6 and (flags == '1' or flags == '3') then why_not = nil end
+        end
+        if follows and not earlier and not why_not then
+          followed = followed or redis.call('HGET', sent_before, follows)
+          if followed then
+            local its_seq, in_epoch = string.match(followed, '(%d+) (%d+)')
+            if not stands(tonumber(its_seq), tonumber(in_epoch), epoch, state, room_key) then why_not = 11 end
+          else
+            why_not = FOLLOWED[unknown_id(followed_time, time, hot, first_bucket, state, history) or 8]
           end
         end
         if earlier then
           answer(2, seq, its_epoch, tonumber(its_time), tonumber(messages))
-        elseif why_not and not (why_not == 6 and looked == '1') then
+        elseif why_not then
           answer(why_not, 0, epoch, time, 0)
-          stalled = why_not == 6
+          stalled = why_not == 6 or why_not == 11
         else
           write(keys[2], room_key, history, channel, room, epoch, time, state, counts, tail,
             size)

@@ -1,6 +1,7 @@
 //! Appending: order, dedupe, epochs and what a reader finds.
 
 use chinwag_protocol::event::Kind;
+use chinwag_protocol::id::MessageId;
 use chinwag_protocol::position::Position;
 use chinwag_store::append::Appended;
 use chinwag_store::channel::Heard;
@@ -49,6 +50,59 @@ async fn a_batch_keeps_its_order_and_answers_each_draft() {
         })
         .collect();
     assert_eq!(seqs, [2, 3, 2, 4]);
+}
+
+#[tokio::test]
+async fn what_follows_another_is_written_only_behind_it() {
+    let (mut redis, store) = store().await;
+    let room = room("lobby");
+    let partition = store.keys().of_room(&room);
+    let follows = |who: &str, id: &str, before: &str| {
+        let mut draft = says(&room, CHANNEL, who, id, id);
+        draft.after = Some(MessageId::new(before).unwrap());
+        draft
+    };
+    written(append(&store, says(&room, CHANNEL, "ann", "m-1", "one"), (0, 0)).await);
+    // Of one batch: behind what was there, behind one another, and behind nothing.
+    let batch = [
+        follows("ann", "m-2", "m-1"),
+        follows("ann", "m-3", "m-2"),
+        follows("ann", "m-5", "m-4"),
+        follows("ann", "m-6", "m-5"),
+        follows("bob", "m-2", "m-1"),
+        says(&room, CHANNEL, "bob", "m-1", "one"),
+        follows("bob", "m-2", "m-1"),
+    ];
+    let answers = store.append(partition, &batch).await.unwrap();
+    let seqs: Vec<Option<u64>> = answers
+        .iter()
+        .map(|answer| match answer {
+            Appended::Written(receipt) => Some(receipt.position.seq),
+            Appended::Lacks => None,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(
+        seqs,
+        [Some(2), Some(3), None, None, None, Some(4), Some(5)],
+        "an id is its sender's own"
+    );
+    // What is there already needs nothing before it.
+    let again = append(&store, follows("ann", "m-2", "m-0"), (0, 0)).await;
+    assert!(matches!(again, Appended::Repeated(receipt) if receipt.position.seq == 2));
+    // Another epoch begins above what is known here: only the archive can tell.
+    redis.restart().unwrap();
+    let store = Store::connect(config(&redis)).await.unwrap();
+    let ahead = append(&store, follows("ann", "m-9", "m-8"), (8, 8)).await;
+    assert_eq!(ahead, Appended::LookBefore);
+    let mut draft = follows("ann", "m-9", "m-8");
+    draft.looked = true;
+    let batch = [draft, says(&room, CHANNEL, "ann", "m-10", "ten")];
+    let answers = store.append(partition, &batch).await.unwrap();
+    assert_eq!(answers, [Appended::LookBefore, Appended::Again]);
+    // And what is known still stands, if it was before what the archive had.
+    let behind = append(&store, follows("ann", "m-9", "m-3"), (8, 8)).await;
+    assert_eq!(written(behind).position, Position::new(2, 9));
 }
 
 #[tokio::test]
