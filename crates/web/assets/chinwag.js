@@ -31,6 +31,8 @@ export { Accounts, Failure };
 
 /** How long a call waits for a connection before it gives up. */
 const CONNECTION_WAIT = 10_000;
+/** How long until a room is asked for again that could not be had for the moment; half of it more or less. */
+const SUBSCRIBE_PAUSE = 1000;
 /** How long after the acknowledgement one's own message may take to come back as an event. */
 const ECHO_WAIT = 2000;
 const VERSION = '0.1.0';
@@ -84,7 +86,7 @@ export class Chinwag extends Emitter {
     const hello = async () => ({ token: await token(), name: 'chinwag-js', version: VERSION, data: { marks: true }, subs: this.#feed.positions() });
     this.#feed = new Feed({ page: (request) => this.page(request) });
     this.#link = new Link({ url, hello, WebSocket, backoff });
-    this.outbox = new Outbox({ send: ({ room, id, body }) => this.#call('message.send', { room, id, body }), storage });
+    this.outbox = new Outbox({ send: ({ room, id, body, after }) => this.#call('message.send', { room, id, body, after }), storage });
     this.#wire();
   }
 
@@ -177,7 +179,7 @@ export class Chinwag extends Emitter {
       }
       this.emit('state', state);
     });
-    this.#link.on('welcome', ({ subs = {} }) => this.#welcomed(subs));
+    this.#link.on('welcome', ({ subs = {}, data }) => this.#welcomed(subs, data ?? {}));
     this.#link.on('push', (push) => this.#pushed(push));
     this.#feed.on('event', (detail) => {
       // In this order a message is in the room before it leaves the outbox, and never in neither.
@@ -194,11 +196,11 @@ export class Chinwag extends Emitter {
     this.outbox.on('sent', ({ room, seq }) => setTimeout(() => this.#echoed(room, seq), ECHO_WAIT));
   }
 
-  /** @param {Record<string, Subscription>} subscriptions */
-  #welcomed(subscriptions) {
+  /** @param {Record<string, Subscription>} subscriptions @param {{ after?: boolean, marks?: boolean }} abilities */
+  #welcomed(subscriptions, abilities) {
     for (const [room, subscription] of Object.entries(subscriptions)) this.#feed.subscribed(room, subscription);
     for (const room of this.#followed) if (!this.#feed.isSubscribed(room)) this.#subscribe(room);
-    this.outbox.resume();
+    this.outbox.resume(abilities);
     this.emit('ready', {});
   }
 
@@ -210,7 +212,10 @@ export class Chinwag extends Emitter {
       this.#feed.subscribed(channel, subscribe);
       this.emit('joined', { room: channel });
     } else if (unsubscribe) {
-      if (asksToResubscribe(unsubscribe.code)) return this.#subscribe(channel);
+      if (asksToResubscribe(unsubscribe.code)) {
+        this.#feed.unsubscribed(channel);
+        return this.#subscribe(channel);
+      }
       this.#feed.forget(channel);
       this.#followed.delete(channel);
       this.emit('parted', { room: channel });
@@ -222,11 +227,20 @@ export class Chinwag extends Emitter {
     const position = this.#feed.position(channel);
     const recovery = position ? { recover: true, epoch: position.epoch, offset: position.seq } : {};
     this.#link.request('subscribe', { channel, recoverable: true, positioned: true, ...recovery }, (error, result) => {
-      // A room that is not there yet (a direct one before its first message) is subscribed by the server once it is.
-      if (error) return;
+      if (error) {
+        // A room that is not there yet (a direct one before its first message) is subscribed by the server once it is. If
+        // the server was faster (105) its push has said where the room stands, and whatever is missing is fetched.
+        if (error.temporary) setTimeout(() => this.#subscribeAgain(channel), SUBSCRIBE_PAUSE * (0.5 + Math.random()));
+        return;
+      }
       this.#own.add(channel);
       this.#feed.subscribed(channel, result);
     });
+  }
+
+  /** A busy server could not give a room; without a connection, the next one begins with it. @param {string} channel */
+  #subscribeAgain(channel) {
+    if (this.state.name === 'connected' && !this.#feed.isSubscribed(channel)) this.#subscribe(channel);
   }
 
   /** @param {{ room: string, data: any, info?: object }} signal */

@@ -6,7 +6,7 @@ import { Chinwag } from '../assets/chinwag.js';
 import { FakeSocket, event, historyPage, settled } from './make.mjs';
 
 /** A connected client on a paused clock, and what it told. */
-async function chatting(context, subs = { r: { epoch: '1', offset: 2 } }) {
+async function chatting(context, subs = { r: { epoch: '1', offset: 2 } }, data = undefined) {
   context.mock.timers.enable({ apis: ['setTimeout', 'Date'] });
   FakeSocket.all = [];
   const backoff = new Backoff({ random: () => 1 });
@@ -15,11 +15,20 @@ async function chatting(context, subs = { r: { epoch: '1', offset: 2 } }) {
   chat.on('event', ({ room, event: { seq } }) => seen.push(`${room}:${seq}`));
   chat.connect();
   await settled();
-  FakeSocket.last.welcome({ subs });
+  FakeSocket.last.welcome({ subs, data });
   return { chat, seen, tick: (time) => context.mock.timers.tick(time) };
 }
 
 const push = (channel, seq, more) => ({ push: { channel, pub: { data: event(seq, more), offset: seq } } });
+
+test('what the server says of itself decides what it is told', async (context) => {
+  const { chat } = await chatting(context, {}, { after: true, marks: true });
+  const first = chat.send('r', 'one');
+  chat.send('r', 'two');
+  FakeSocket.last.answer('message.send', { id: first.id, seq: 3, epoch: '1', durability: 'accepted' });
+  await settled();
+  assert.equal(FakeSocket.last.commands('rpc').at(-1).rpc.data.after, first.id);
+});
 
 /** The connection is lost and comes back. */
 async function reconnect(tick, subs) {
@@ -101,6 +110,37 @@ test('rooms that the server does not subscribe by itself are followed, again aft
   assert.deepEqual(again.subscribe, { channel: 'far', recoverable: true, positioned: true, recover: true, epoch: '1', offset: 8 });
   chat.unfollow('far');
   assert.deepEqual(seen, ['far:8']);
+});
+
+test('an answer to an earlier asking does not end a room that the server has begun meanwhile', async (context) => {
+  const { chat, seen } = await chatting(context);
+  FakeSocket.last.say({ push: { channel: 'r', unsubscribe: { code: 2500, reason: 'insufficient state' } } });
+  const [asked] = FakeSocket.last.commands('subscribe');
+  FakeSocket.last.say(
+    { push: { channel: 'r', subscribe: { recoverable: true, positioned: true, epoch: '1', offset: 4 } } },
+    { id: asked.id, error: { code: 105, message: 'already subscribed' } },
+    push('r', 5),
+  );
+  await settled();
+  FakeSocket.last.answer('message.page', historyPage(5, { after: 2 }));
+  await settled();
+  assert.deepEqual(seen, ['r:3', 'r:4', 'r:5']);
+  chat.follow('r');
+  assert.equal(FakeSocket.last.commands('subscribe').length, 1, 'it is there');
+});
+
+test('a room that cannot be had for the moment is asked for again', async (context) => {
+  const { seen, tick } = await chatting(context);
+  FakeSocket.last.say({ push: { channel: 'r', unsubscribe: { code: 2500, reason: 'insufficient state' } } });
+  const asked = () => FakeSocket.last.commands('subscribe');
+  FakeSocket.last.say({ id: asked()[0].id, error: { code: 100, message: 'try again', temporary: true } });
+  tick(1500);
+  assert.equal(asked().length, 2);
+  const missed = { data: event(3), offset: 3 };
+  FakeSocket.last.say({ id: asked()[1].id, subscribe: { epoch: '1', offset: 3, recovered: true, publications: [missed] } });
+  assert.deepEqual(seen, ['r:3']);
+  tick(5000);
+  assert.equal(asked().length, 2);
 });
 
 test('a direct room that begins with our message shows that message', async (context) => {

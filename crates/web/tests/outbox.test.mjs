@@ -13,7 +13,7 @@ afterEach(() => open.splice(0).forEach((outbox) => outbox.pause()));
 /** An outbox whose sending the test answers. */
 function outboxWith(storage) {
   const sending = [];
-  const send = (entry) => new Promise((resolve, reject) => sending.push({ id: entry.id, text: entry.body, resolve, reject }));
+  const send = (entry) => new Promise((resolve, reject) => sending.push({ id: entry.id, text: entry.body, after: entry.after, resolve, reject }));
   const outbox = new Outbox({ send, storage, backoff: new Backoff({ base: 1000, random: () => 1 }), random: () => 0.5 });
   open.push(outbox);
   const states = () => outbox.in('r').map(({ state }) => state);
@@ -173,6 +173,53 @@ test('what was taken back goes out again, in order and before what is new', asyn
   await accept(sending, 3, '2');
   assert.deepEqual(sending.map(({ text }) => text), ['one', 'two', 'one', 'two', 'three']);
   assert.deepEqual(outbox.in('r').map(({ seq }) => seq), [3, 4, 5]);
+});
+
+test('a server that keeps order is told what comes before, and what it lacks goes out again first', async (context) => {
+  context.mock.timers.enable({ apis: ['setTimeout'] });
+  const lacks = () => new Failure({ code: 409, message: 'after: not there' });
+  const { outbox, sending, states } = outboxWith();
+  const said = (/** @type {number} */ from) => sending.slice(from).map(({ text, after }) => [text, after]);
+  outbox.resume({ after: true, marks: true });
+  const [one, two] = ['one', 'two', 'three'].map((text) => outbox.add('r', text).id);
+  await accept(sending.slice(0, 1), 5);
+  assert.deepEqual(said(0), [['one', undefined], ['two', one]]);
+  sending[1].reject(lacks());
+  await settled();
+  assert.deepEqual(said(2), [['one', undefined]], 'at once');
+  sending[2].resolve(ack(5));
+  await settled();
+  sending[3].reject(lacks());
+  await settled();
+  assert.equal(sending.length, 4, 'not as fast again');
+  context.mock.timers.tick(1000);
+  await accept(sending, 5, '2');
+  assert.deepEqual(said(4), [['one', undefined], ['two', one], ['three', two]]);
+  assert.deepEqual(states(), ['sent', 'sent', 'sent']);
+  // Whatever else it means by it, it is not asked for ever.
+  outbox.add('r', 'four');
+  for (let count = 0; count < 100 && sending.at(-1).after !== undefined; count += 1) {
+    sending.at(-1).reject(lacks());
+    await settled();
+    context.mock.timers.tick(20_000);
+    while (sending.at(-1).text !== 'four') {
+      sending.at(-1).resolve(ack(9, { epoch: '2' }));
+      await settled();
+    }
+  }
+  assert.equal(said(0).filter(([text, after]) => text === 'four' && after !== undefined).length, 8);
+});
+
+test('who knows no order is not told of any, and a conflict is then an end', async () => {
+  const { outbox, sending, states } = outboxWith();
+  outbox.resume();
+  outbox.add('r', 'one');
+  outbox.add('r', 'two');
+  await accept(sending.slice(0, 1), 5);
+  assert.equal(sending[1].after, undefined);
+  sending[1].reject(new Failure({ code: 409, message: 'conflict' }));
+  await settled();
+  assert.deepEqual(states(), ['sent', 'failed']);
 });
 
 test('without a word the first is asked for; a server that never says is taken at its word', async (context) => {

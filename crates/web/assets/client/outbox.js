@@ -21,6 +21,8 @@ import { isLater } from './wire.js';
  * @property {boolean} due it has to go out, at first or again
  * @property {string} [under] the epoch that its room was known to be in when it was last sent
  * @property {string} [proven] the same for when it was last answered: it was there in that epoch too
+ * @property {string} [after] the message before it, without which the server was asked not to take it when it was last sent
+ * @property {number} [lacked] how often in a row the server said that it lacks that one
  *
  * @typedef {object} Lane What is known of a room with messages.
  * @property {boolean} busy a message is under way, or pausing after one was refused for the moment
@@ -42,6 +44,11 @@ const PATIENCE = 10_000;
 /** How often a server is asked, before it counts as one that never says what is archived. */
 const CHECKS = 3;
 
+/** What a server says that lacks the message before: `conflict`. */
+const CONFLICT = 409;
+/** How often it is believed, one time after the other. */
+const LACKED_LIMIT = 8;
+
 /**
  * Messages from writing until the archive has them. A room's messages go out one at a time, so that they stay in order
  * even when one has to be repeated; rooms do not wait for each other. What the server has taken is sent again, before
@@ -62,6 +69,8 @@ export class Outbox extends Emitter {
   /** Whether the server says what is archived; `null` while that is not known. @type {boolean | null} */
   #marks = null;
   #checks = 0;
+  /** Whether the server refuses a message if it lacks the one before it. */
+  #keepsOrder = false;
 
   /**
    * @param {object} settings
@@ -76,7 +85,7 @@ export class Outbox extends Emitter {
     this.#storage = storage;
     this.#backoff = backoff;
     this.#random = random;
-    for (const entry of storage?.load() ?? []) this.#entries.set(entry.id, { ...entry, state: 'waiting', seen: false, due: true });
+    for (const entry of storage?.load() ?? []) this.#entries.set(entry.id, { ...entry, state: 'waiting', seen: false, due: true, lacked: 0 });
   }
 
   #send;
@@ -179,9 +188,16 @@ export class Outbox extends Emitter {
     this.#pump(room);
   }
 
-  /** The connection is up. What was acknowledged and not seen since may have been lost meanwhile. */
-  resume() {
+  /**
+   * The connection is up. What was acknowledged and not seen since may have been lost meanwhile.
+   *
+   * @param {{ after?: boolean, marks?: boolean }} [server] what it says of itself: that it knows senders' order, and that it
+   *   will say what is archived
+   */
+  resume({ after = false, marks = false } = {}) {
     this.#open = true;
+    this.#keepsOrder = after === true;
+    if (marks === true) this.#marks = true;
     for (const entry of this.#entries.values()) if (entry.state !== 'failed' && !entry.seen) entry.due = true;
     for (const room of this.#rooms()) {
       this.#pump(room);
@@ -215,10 +231,13 @@ export class Outbox extends Emitter {
   #pump(room) {
     const lane = this.#lane(room);
     if (!this.#open || lane.busy) return;
-    const entry = this.#of(room).find(({ due, state }) => due && state !== 'failed');
+    const line = this.#of(room).filter(({ state }) => state !== 'failed');
+    const at = line.findIndex(({ due }) => due);
+    const entry = line[at];
     if (!entry) return;
     lane.busy = true;
     entry.due = false;
+    entry.after = this.#keepsOrder && (entry.lacked ?? 0) < LACKED_LIMIT ? line[at - 1]?.id : undefined;
     entry.under = lane.epoch;
     if (entry.state === 'waiting') entry.state = 'sending';
     this.#changed(room);
@@ -238,7 +257,7 @@ export class Outbox extends Emitter {
     // An answer of the epoch that raised a doubt puts an end to it.
     if (entry.due && epoch === lane.epoch) entry.due = false;
     if (entry.seen && (entry.seq !== seq || entry.epoch !== epoch)) entry.seen = false;
-    Object.assign(entry, { state: 'sent', seq, epoch, proven: entry.under });
+    Object.assign(entry, { state: 'sent', seq, epoch, proven: entry.under, lacked: 0 });
     if (durability === 'archived') this.marked(room, { epoch, seq });
     this.#enter(room, epoch);
     if (news || !entry.seen) this.emit('sent', { room, seq });
@@ -250,8 +269,10 @@ export class Outbox extends Emitter {
   /** @param {Entry} entry @param {Failure} failure */
   #refused(entry, failure) {
     const { room } = entry;
+    const lacks = failure.code === CONFLICT && entry.after !== undefined;
     // An entry that is gone from the map, or was seen, is over: only the answer was lost.
-    if (failure.temporary) entry.due ||= !entry.seen;
+    if (lacks) this.#doubt(entry);
+    else if (failure.temporary) entry.due ||= !entry.seen;
     else if (!entry.seen) Object.assign(entry, { state: 'failed', failure, due: false });
     if (entry.state === 'sending') entry.state = 'waiting';
     this.#changed(room);
@@ -259,8 +280,16 @@ export class Outbox extends Emitter {
       this.#lane(room).busy = false;
       this.#pump(room);
     };
-    if (failure.temporary && this.#open) setTimeout(again, failure.retryAfter ?? this.#backoff.next());
+    // Who lacks something for the first time has just come to know, and is given it at once.
+    const waits = lacks ? entry.lacked !== 1 : failure.temporary;
+    if (waits && this.#open) setTimeout(again, failure.retryAfter ?? this.#backoff.next());
     else again();
+  }
+
+  /** The message before this one is not there any more: all of the room goes out again. @param {Entry} entry */
+  #doubt(entry) {
+    entry.lacked = (entry.lacked ?? 0) + 1;
+    for (const other of this.#of(entry.room)) if (other.state !== 'failed') other.due = true;
   }
 
   /** A room is known to be in this epoch: what was not found in it has to be. @param {string} room @param {string} epoch */
