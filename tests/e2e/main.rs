@@ -16,6 +16,7 @@
 //! - `weather`: Redis goes away and comes back while people are connected.
 //! - `slow`: readers that take less than is said, beside others that do not.
 //! - `storm`: a crowd comes back at once.
+//! - `tail`: Redis comes back without the last that it had acknowledged.
 //! - `unheard`: publications are lost between Redis and a gateway.
 //! - `topology`: Redis through sentinels, as a cluster, and as several servers; what dies is replaced.
 //! - `dashboards`: every query of the dashboard and the alerts, in a real Prometheus.
@@ -43,6 +44,7 @@ mod rubbish;
 mod sdk;
 mod slow;
 mod storm;
+mod tail;
 mod topology;
 mod unheard;
 mod user;

@@ -83,6 +83,31 @@ impl Redis {
         }
     }
 
+    /// How much it has written to its file: all that it has answered.
+    ///
+    /// # Errors
+    /// If the file cannot be seen.
+    pub fn written(&self) -> Result<u64> {
+        Ok(self.file().metadata()?.len())
+    }
+
+    /// Kills it and starts it again with only so much of its file: it has forgotten what it
+    /// answered since.
+    ///
+    /// # Errors
+    /// As [`Redis::start`].
+    pub fn restart_with(&mut self, written: u64) -> Result<()> {
+        self.kill();
+        let file = std::fs::OpenOptions::new().write(true).open(self.file())?;
+        file.set_len(written)?;
+        self.restart()
+    }
+
+    fn file(&self) -> PathBuf {
+        let folder = self.folder.path().join("appendonlydir");
+        folder.join("appendonly.aof.1.incr.aof")
+    }
+
     fn socket(&self) -> PathBuf {
         self.folder.path().join("redis.sock")
     }
