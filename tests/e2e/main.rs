@@ -1,6 +1,7 @@
 //! The end-to-end stories: real processes, a real Redis, real clients.
 //!
 //! - `ack`: how safe a message is before its sender is answered.
+//! - `bench`: fixed shapes of traffic, and what is counted of them.
 //! - `chat`: people register, write to each other over two gateways, and read what was said.
 //! - `death`: any process is killed in the middle of a conversation, and the conversation goes on.
 //! - `restart`: everything stops and starts again, and nothing is gone.
@@ -29,6 +30,7 @@
 )]
 
 mod ack;
+mod bench;
 mod browser;
 mod chat;
 mod dashboards;

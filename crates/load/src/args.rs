@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use crate::bench::Bench;
 use crate::chaos::Chaos;
 
 /// Measures a running system from outside
@@ -62,6 +63,8 @@ pub enum Scenario {
     Idle(Idle),
     /// A whole system of its own, one fault after the other, and whether any promise was broken
     Chaos(Box<Chaos>),
+    /// Fixed shapes of traffic, the same for every server, and what they cost
+    Bench(Box<Bench>),
 }
 
 /// Rooms in which one member each writes.
@@ -199,14 +202,14 @@ fn within(text: &str, least: usize, most: usize) -> Result<usize, String> {
     Err(format!("must be {least} to {most}"))
 }
 
-fn rate(text: &str) -> Result<f64, String> {
+pub(crate) fn rate(text: &str) -> Result<f64, String> {
     match seconds(text)? {
         number if number > 0.0 => Ok(number),
         _ => Err("must be more than 0".to_owned()),
     }
 }
 
-fn seconds(text: &str) -> Result<f64, String> {
+pub(crate) fn seconds(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|error| format!("{error}"))?;
     if number.is_finite() && (0.0..=1_000_000.0).contains(&number) {
         return Ok(number);

@@ -36,6 +36,8 @@ pub use args::Chaos;
 pub use fault::Fault;
 pub use topology::Topology;
 
+pub(crate) use process::{Names, Process, Recipe, free_ports};
+
 use crate::account;
 use crate::check::{self, Rules};
 use player::{Act, Part};
@@ -103,7 +105,7 @@ pub(crate) async fn run(chaos: &Chaos) -> Result<()> {
 }
 
 /// Waits for Ctrl-C or SIGTERM.
-async fn asked_to_end() {
+pub(crate) async fn asked_to_end() {
     let terminated = async {
         match signal(SignalKind::terminate()) {
             Ok(mut signals) => signals.recv().await,
@@ -114,6 +116,12 @@ async fn asked_to_end() {
         _ = tokio::signal::ctrl_c() => {}
         _ = terminated => {}
     }
+}
+
+/// Whether the process with this admin port says that it is ready.
+pub(crate) async fn ready(admin: u16) -> bool {
+    let status = http::status(admin, "/ready", Duration::from_millis(500)).await;
+    status.is_ok_and(|status| status == 200)
 }
 
 /// The faults that were asked for and are possible here.

@@ -219,7 +219,7 @@ pub(crate) fn verdict(violations: u64) -> Result<()> {
 }
 
 /// A connection is a file, and the usual limit on those is low.
-fn raise_files() {
+pub(crate) fn raise_files() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,

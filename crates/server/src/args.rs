@@ -23,15 +23,19 @@ pub struct Arguments {
     pub command: Command,
 }
 
-/// `load --chaos` is the same as `load chaos`: people say it so.
+/// `load --chaos` is the same as `load chaos`, and `load --shape` as `load bench --shape`: people
+/// say it so.
 pub fn spelled_out(line: impl Iterator<Item = OsString>) -> impl Iterator<Item = OsString> {
     let mut loads = false;
-    line.enumerate().map(move |(place, word)| {
+    line.enumerate().flat_map(move |(place, word)| {
         loads |= place == 1 && word == "load";
-        if loads && place == 2 && word == "--chaos" {
-            "chaos".into()
-        } else {
-            word
+        let is_shape = word
+            .to_str()
+            .is_some_and(|word| word.starts_with("--shape"));
+        match loads && place == 2 {
+            true if word == "--chaos" => vec!["chaos".into()],
+            true if is_shape => vec!["bench".into(), word],
+            _ => vec![word],
         }
     })
 }
@@ -115,6 +119,7 @@ Examples:
   chinwag load storm --rooms 100 --members 10 --url http://127.0.0.1:8000 --url http://127.0.0.1:8001
   chinwag load hot --members 2000 --token-secret-file .chinwag/token.secret
   chinwag load idle --connections 1000
+  chinwag load --shape s1,s2 --start --repeat 3
   chinwag load --chaos --short
   chinwag load --chaos --topology sentinel --injections 20 --faults redis-failover,gateway-kill
 

@@ -104,6 +104,11 @@ impl Process {
         self.child.as_mut()?.try_wait().ok().flatten()
     }
 
+    /// Its id, if it was started.
+    pub fn id(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
     /// Ends it at once (SIGKILL).
     pub fn kill(&mut self) {
         self.wanted = false;
@@ -119,8 +124,9 @@ impl Process {
     /// # Errors
     /// If it is gone.
     pub fn signal(&mut self, signal: Signal) -> Result<()> {
-        let id = self.child.as_ref().map(Child::id);
-        let id = id.and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        let id = self
+            .id()
+            .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         let id = id.with_context(|| format!("{} does not run", self.name))?;
         kill_process(id, signal).with_context(|| format!("send {signal:?} to {}", self.name))
     }
