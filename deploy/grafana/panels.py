@@ -355,6 +355,9 @@ PRESENCE = [
     lines("Ghosts", "How long sessions of a dead gateway counted as online beyond its lease of 15 s. The promise is 2 s. Empty while no "
           "gateway dies.",
           (quantile("chinwag_presence_ghost_seconds"), "at $quantile"), unit="s"),
+    lines("Said again", "Times that a gateway told Redis anew, under another name, who is connected: because Redis may have lost its last writes, "
+          "because the gateway stood still for longer than its lease, or because Redis was not told that somebody went. Nobody is disconnected.",
+          (rate("chinwag_gateway_renames_total", "reason"), "{{reason}}"), unit="cps"),
 ] + owner("presence")
 
 ARCHIVE = reader("archiver", "is not archived") + owner("archiver") + [

@@ -7,6 +7,7 @@
 //! - `restart`: everything stops and starts again, and nothing is gone.
 //! - `rubbish`: bad input of every kind gets a precise answer and changes nothing.
 //! - `presence`: who is online, also after a gateway has died.
+//! - `ghosts`: who is shown online when Redis has lost, or was never told, who came and went.
 //! - `drain`: a gateway lets go at a pace; a flood of logins waits behind chat.
 //! - `full`: Redis has no room, or cannot write.
 //! - `orders`: what the server API orders is done, also by who did not hear it.
@@ -37,6 +38,7 @@ mod dashboards;
 mod death;
 mod drain;
 mod full;
+mod ghosts;
 mod ops;
 mod orders;
 mod overload;

@@ -27,6 +27,8 @@ use crate::connection::Connection;
 use crate::shard::Shard;
 use crate::verbs;
 
+pub(crate) use connect::WATCHED_ROOMS;
+
 /// What is left to do of a command.
 pub(crate) type Later = Option<LocalBoxFuture<'static, ()>>;
 

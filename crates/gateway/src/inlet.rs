@@ -20,10 +20,11 @@ use chinwag_protocol::position::Position;
 use chinwag_runtime::{Backoff, Context, Part};
 use chinwag_store::channel::{Heard, Listener, Notice, Order, Signal};
 use chinwag_store::record;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use crate::backend::Backend;
 use crate::delivery::Delivery;
+use crate::identity::Identity;
 use crate::inlet::probe::Probe;
 use crate::inlet::room::{Offered, Room};
 use crate::inlet::work::{Done, Work};
@@ -74,8 +75,9 @@ pub(crate) enum ShardEvent {
     Order(Arc<Order>, Option<u64>),
     /// Rooms are archived up to these places.
     Archived(Arc<Vec<(RoomId, Position)>>),
-    /// The gateway's name has died: all connections must go.
-    Reborn,
+    /// The gateway has another name, and hears what is said to it: what is held is to be held under
+    /// this one.
+    Renamed(Incarnation),
 }
 
 /// The task behind the listening connection.
@@ -84,7 +86,9 @@ pub(crate) struct Inlet {
     context: Context,
     shards: Vec<mpsc::Sender<ShardEvent>>,
     wanted: mpsc::Receiver<Wanted>,
-    name: watch::Receiver<Incarnation>,
+    identity: Identity,
+    /// The name that threads were told of last.
+    told: Incarnation,
     orders: Arc<Orders>,
     rooms: HashMap<RoomId, Room>,
     done: mpsc::Receiver<Done>,
@@ -110,7 +114,7 @@ impl Inlet {
         backend: Backend,
         context: &Context,
         shards: Vec<mpsc::Sender<ShardEvent>>,
-        name: watch::Receiver<Incarnation>,
+        identity: Identity,
         orders: Arc<Orders>,
     ) -> (Self, Wishes) {
         let (wishes, wanted) = mpsc::channel(WANTED_QUEUE);
@@ -124,7 +128,8 @@ impl Inlet {
                 context,
                 shards,
                 wanted,
-                name,
+                told: identity.now(),
+                identity,
                 orders,
                 rooms,
                 done,
@@ -146,8 +151,7 @@ impl Inlet {
                 Ok(listener) => {
                     self.ready.ready();
                     if !std::mem::take(&mut first) {
-                        self.orders.look();
-                        self.hand_all(&ShardEvent::Missed).await;
+                        self.missed().await;
                     }
                     let began = Instant::now();
                     self.listen(listener).await;
@@ -175,16 +179,17 @@ impl Inlet {
     async fn connected(&mut self) -> chinwag_store::Result<Listener> {
         let listener = self.backend.store.listen(HEARD_QUEUE).await?;
         let mut ear = listener.ear();
-        let name = self.name.borrow_and_update().clone();
+        let name = self.identity.name.borrow_and_update().clone();
         ear.join_as_gateway(&name).await?;
         self.rooms.retain(|_, room| room.is_wanted());
         let rooms: Vec<RoomId> = self.rooms.keys().cloned().collect();
         for some in rooms.chunks(512) {
             ear.rejoin(some).await?;
         }
-        self.work.listen_through(ear);
+        self.work.listen_through(ear, name.clone());
         self.probe = Probe::default();
         self.reopen_all();
+        self.renamed(name).await;
         Ok(listener)
     }
 
@@ -202,7 +207,7 @@ impl Inlet {
                 () = &mut stopping => Happening::Stop,
                 Some(wanted) = self.wanted.recv() => Happening::Wanted(wanted),
                 Some(done) = self.done.recv() => Happening::Done(done),
-                Ok(()) = self.name.changed() => Happening::Renamed,
+                Ok(()) = self.identity.name.changed() => Happening::Renamed,
                 _ = sweep.tick() => Happening::Sweep,
                 _ = probe.tick() => Happening::Probe,
                 heard = listener.heard.recv() => Happening::Heard(heard),
@@ -216,7 +221,10 @@ impl Inlet {
                     }
                 }
                 Happening::Done(done) => self.done(done).await,
-                Happening::Renamed => return self.hand_all(&ShardEvent::Reborn).await,
+                Happening::Renamed => {
+                    let name = self.identity.name.borrow_and_update().clone();
+                    self.work.answer_to(name);
+                }
                 Happening::Sweep => self.sweep(&listener),
                 Happening::Probe => {
                     if !self.probe() {
@@ -229,10 +237,16 @@ impl Inlet {
                 tracing::warn!("more was published than could be taken; looking at every room");
                 let rooms: Vec<RoomId> = self.rooms.keys().cloned().collect();
                 rooms.into_iter().for_each(|id| self.repair(id));
-                self.orders.look();
-                self.hand_all(&ShardEvent::Missed).await;
+                self.missed().await;
             }
         }
+    }
+
+    /// Has everything looked after that may have been said while nobody heard it.
+    async fn missed(&self) {
+        self.orders.look();
+        self.identity.doubts.look();
+        self.hand_all(&ShardEvent::Missed).await;
     }
 
     async fn heard(&mut self, heard: Heard) {
@@ -250,8 +264,11 @@ impl Inlet {
                 self.backend.acks.marked(&rooms);
                 self.hand_all(&ShardEvent::Archived(Arc::new(rooms))).await;
             }
-            Heard::Torn => self.work.mend(),
-            Heard::Wake(_) => {}
+            Heard::Torn => {
+                self.identity.doubts.look();
+                self.work.mend();
+            }
+            Heard::Wake(_) | Heard::Handover => {}
         }
     }
 
@@ -340,7 +357,7 @@ impl Inlet {
             tracing::warn!("what is published is not heard; listening anew");
             return false;
         };
-        self.work.probe(self.name.borrow().clone(), number);
+        self.work.probe(self.identity.now(), number);
         true
     }
 

@@ -7,16 +7,16 @@ use std::time::Duration;
 use axum::Router;
 use chinwag_archive::Archive;
 use chinwag_protocol::code::Close;
-use chinwag_protocol::id::Incarnation;
 use chinwag_runtime::Context;
 use chinwag_store::Store;
 use thiserror::Error;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::backend::Backend;
 use crate::config::Config;
 use crate::gate::Gate;
+use crate::identity::Identity;
 use crate::inlet::{Inlet, SHARD_QUEUE, ShardEvent, Wishes};
 use crate::name::Name;
 use crate::orders::Orders;
@@ -63,7 +63,7 @@ pub async fn run(
     context.spawn("memory of Redis", async move {
         pressure.watch(&asking, percent, &stops).await;
     });
-    let (keeper, name) = Name::new(store.another()?, &context, lease);
+    let (keeper, identity) = Name::new(store.another()?, &context, lease, threads);
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..threads)
         .map(|_| mpsc::channel::<ShardEvent>(SHARD_QUEUE))
         .unzip();
@@ -72,7 +72,7 @@ pub async fn run(
         backend(store.another()?),
         &context,
         senders.clone(),
-        name.clone(),
+        identity.clone(),
         Arc::clone(&orders),
     );
     let reading = orders.read(store.another()?, context.clone(), senders.clone());
@@ -94,7 +94,7 @@ pub async fn run(
             context: context.clone(),
             gate: Arc::clone(&gate),
             wishes: wishes.clone(),
-            name: name.clone(),
+            identity: identity.clone(),
             listener: listener.try_clone()?,
             router,
             drain,
@@ -117,7 +117,7 @@ struct Thread {
     context: Context,
     gate: Arc<Gate>,
     wishes: Wishes,
-    name: watch::Receiver<Incarnation>,
+    identity: Identity,
     listener: TcpListener,
     router: Router,
     drain: Duration,
@@ -131,7 +131,7 @@ impl Thread {
             context,
             gate,
             wishes,
-            name,
+            identity,
             listener,
             router,
             drain,
@@ -140,7 +140,7 @@ impl Thread {
             Ok(listener) => listener,
             Err(error) => return context.fail(format!("cannot listen: {error}")),
         };
-        let shard = Shard::new(index, backend, context.clone(), gate, name);
+        let shard = Shard::new(index, backend, context.clone(), gate, identity);
         let handles = [
             tokio::task::spawn_local(std::rc::Rc::clone(&shard).pass_wishes(wishes)),
             tokio::task::spawn_local(std::rc::Rc::clone(&shard).run(events)),

@@ -7,22 +7,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chinwag_protocol::code::Close;
-use chinwag_protocol::id::{Incarnation, RoomId, UserId};
+use chinwag_protocol::id::{RoomId, UserId};
 use chinwag_protocol::position::Position;
 use chinwag_protocol::push::{Happening, Push, Subscribe, Unsubscribe};
 use chinwag_runtime::Context;
 use chinwag_store::channel::{Notice, Order};
 use serde_json::json;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::alive::Alive;
 use crate::appear;
+use crate::assert;
 use crate::backend::Backend;
 use crate::behind;
 use crate::connection::Connection;
 use crate::delivery::Delivery;
 use crate::gate::{Gate, Held};
 use crate::hub::{Delivered, Hub, Reader};
+use crate::identity::Identity;
 use crate::inlet::{ShardEvent, Wanted, WishList, Wishes};
 use crate::notices;
 use crate::outbox::Worth;
@@ -46,8 +48,8 @@ pub(crate) struct Shard {
     /// Turns to read for connections that are behind.
     pub reads: Semaphore,
     wishes: WishList,
-    /// The gateway's name.
-    pub name: watch::Receiver<Incarnation>,
+    /// Under which name it holds what it holds.
+    pub identity: Identity,
     /// HTTP connections that have asked something and are not over.
     pub asking: Cell<usize>,
     /// WebSockets that are served, goodbye included.
@@ -75,7 +77,7 @@ impl Shard {
         backend: Backend,
         context: Context,
         gate: Arc<Gate>,
-        name: watch::Receiver<Incarnation>,
+        identity: Identity,
     ) -> Rc<Self> {
         Rc::new(Self {
             index,
@@ -86,7 +88,7 @@ impl Shard {
             alive: Alive::default(),
             reads: Semaphore::new(behind::READS),
             wishes: WishList::default(),
-            name,
+            identity,
             asking: Cell::new(0),
             serving: Cell::new(0),
             turned_away: Cell::new(0),
@@ -205,7 +207,7 @@ impl Shard {
                 let rooms = rooms.iter();
                 rooms.for_each(|(room, position)| self.hub.archived(room, *position));
             }
-            ShardEvent::Reborn => self.all().iter().for_each(|one| one.close(Close::Shutdown)),
+            ShardEvent::Renamed(name) => assert::begin(self, name),
         }
     }
 

@@ -115,13 +115,13 @@ async fn clean_up(shard: &Rc<Shard>, connection: &Rc<Connection>) {
     shard.remove(connection);
     if let Some(user) = connection.user().filter(|_| connection.session_open.take()) {
         let last_here = shard.gate.user_went(&user);
-        let name = shard.name.borrow().clone();
+        let name = shard.identity.now();
         let store = &shard.backend.store;
         if let Err(error) = store
             .close_session(&name, &user, &connection.client, last_here)
             .await
         {
-            // The lease cleans up with the gateway's end at the latest.
+            shard.identity.doubts.undone();
             tracing::warn!(%error, "cannot end a session in Redis");
         }
     }

@@ -194,13 +194,17 @@ async fn finish(
     let (occupant, announced) = occupant.ok_or_else(unavailable)?;
     if let Some(occupant) = occupant {
         shard.gate.room_entered(&plan.room);
-        let name = shard.name.borrow().clone();
-        let entered = shard
-            .backend
-            .store
-            .enter_channel(&plan.room, &name, &occupant, announced)
-            .await;
-        entered.map_err(|error| crate::backend::refusal(&error))?;
+        let mut announces = announced;
+        loop {
+            let (name, store) = (shard.identity.now(), &shard.backend.store);
+            let entered = store.enter_channel(&plan.room, &name, &occupant, announces);
+            let entered = entered.await;
+            entered.map_err(|error| crate::backend::refusal(&error))?;
+            if shard.identity.is(&name) {
+                break;
+            }
+            announces = false;
+        }
     }
     let (room, recoverable, recovering) = (plan.room, plan.recoverable, plan.since.is_some());
     Ok(Prepared {
@@ -339,6 +343,15 @@ pub(crate) fn push_later(shard: &Shard, connection: &Connection, later: &[Arc<De
     }
 }
 
+/// As what a connection is present in channels.
+pub(crate) fn presences(connection: &Connection) -> Vec<(RoomId, Occupant)> {
+    let subscriptions = connection.subscriptions.borrow();
+    let entered = subscriptions.iter().filter(|(_, one)| one.entered);
+    entered
+        .filter_map(|(room, one)| Some((room.clone(), one.occupant.clone()?)))
+        .collect()
+}
+
 /// Ends a subscription. `false` if there was none.
 pub(crate) fn end(shard: &Rc<Shard>, connection: &Rc<Connection>, room: &RoomId) -> bool {
     let Some(subscription) = connection.subscriptions.borrow_mut().remove(room) else {
@@ -356,6 +369,7 @@ pub(crate) fn end(shard: &Rc<Shard>, connection: &Rc<Connection>, room: &RoomId)
         let announced = subscription.announced;
         shard.context.spawn_local("leave channel", async move {
             if let Err(error) = depart(&inside, &room, &occupant, announced, last).await {
+                inside.identity.doubts.undone();
                 tracing::warn!(%room, %error, "cannot take a client out of a channel's presence");
             }
         });
@@ -374,7 +388,7 @@ async fn depart(
     let store = &shard.backend.store;
     store.leave_channel(room, occupant, announced).await?;
     if last {
-        let name = shard.name.borrow().clone();
+        let name = shard.identity.now();
         store.release_room(room, &name).await?;
         // Somebody came in while this was on its way.
         if shard.gate.is_in(room) {

@@ -10,6 +10,7 @@ mod provider;
 use chinwag_protocol::code::{Code, Refusal};
 use chinwag_protocol::id::{RoomId, UserId};
 use chinwag_protocol::json::Json;
+use chinwag_store::Store;
 use chinwag_store::user::Profile;
 use thiserror::Error;
 
@@ -91,7 +92,8 @@ pub async fn authenticate(backend: &Backend, token: &str) -> Result<Caller, Toke
         return own_caller(backend, token).await;
     }
     let foreign = foreign::verify(backend.config.hmac_secret.as_ref(), token)?;
-    introduce(backend, &foreign.user).await?;
+    let introduced = introduce(&backend.store, &foreign.user).await;
+    introduced.map_err(|error| unavailable(&error))?;
     Ok(Caller {
         user: Some(foreign.user),
         digest: None,
@@ -135,17 +137,15 @@ async fn own_caller(backend: &Backend, token: own::Token) -> Result<Caller, Toke
 }
 
 /// Makes a profile for a user of the host's who has none.
-async fn introduce(backend: &Backend, user: &UserId) -> Result<(), TokenError> {
-    let known = backend.store.user(user).await;
-    if known.map_err(|error| unavailable(&error))?.is_some() {
+pub(crate) async fn introduce(store: &Store, user: &UserId) -> chinwag_store::Result<()> {
+    if store.user(user).await?.is_some() {
         return Ok(());
     }
     let profile = Profile {
         display_name: user.to_string(),
-        created: backend.store.now(),
+        created: store.now(),
     };
-    let made = backend.store.create_user(user, &profile, None).await;
-    made.map(drop).map_err(|error| unavailable(&error))
+    store.create_user(user, &profile, None).await.map(drop)
 }
 
 fn unavailable(error: &chinwag_store::Error) -> TokenError {

@@ -17,7 +17,7 @@ use metrics::{counter, gauge, histogram};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::audit::Audits;
-use crate::settle::Settler;
+use crate::settle::{AT_ONCE, Settler};
 
 /// How many things are done at once.
 const SIDE_BY_SIDE: usize = 16;
@@ -151,12 +151,9 @@ impl Sweeper {
         let store = &self.settler.store;
         let occupants = store.occupants(room).await?;
         let its = occupants.iter().filter(|(at, _)| at == gateway);
-        let its: Vec<_> = its.map(|(_, occupant)| occupant).collect();
-        for some in its.chunks(SIDE_BY_SIDE) {
-            let leaving = some
-                .iter()
-                .map(|occupant| store.leave_channel(room, occupant, true));
-            try_join_all(leaving).await?;
+        let its: Vec<_> = its.map(|(_, occupant)| occupant.clone()).collect();
+        for some in its.chunks(AT_ONCE) {
+            store.evict(room, gateway, some).await?;
         }
         Ok(())
     }

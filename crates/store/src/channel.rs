@@ -130,6 +130,8 @@ pub enum Heard {
     Order(Order),
     /// A presence list has work.
     Wake(Partition),
+    /// Partitions of the role that listens become free, or are.
+    Handover,
     /// Something is not listened to any more: see [`Ear::mend`].
     Torn,
     /// Rooms are archived up to these places: all events of the epoch, or of an earlier one that
@@ -216,6 +218,9 @@ pub(crate) fn heard_in(keys: &Keys, push: PushInfo) -> Option<Heard> {
     }
     if let Some(partition) = keys.partition_of_wake(&channel) {
         return Some(Heard::Wake(partition));
+    }
+    if Keys::is_handover_channel(&channel) {
+        return Some(Heard::Handover);
     }
     let read = match channel.as_str() {
         name if Keys::is_archived_channel(name) => {

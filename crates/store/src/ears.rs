@@ -79,6 +79,19 @@ impl Ears {
         Ok(())
     }
 
+    /// Listens to channels no longer.
+    pub(crate) async fn drop_all(&self, channels: &[String]) -> Result<()> {
+        {
+            let mut wanted = locked(&self.wanted);
+            for channel in channels {
+                wanted.remove(channel);
+            }
+        }
+        let lines = self.lines().await;
+        let left = lines.iter().map(|(_, line)| line.unsubscribe(channels));
+        join_all(left).await.into_iter().collect()
+    }
+
     /// Listens to channels of one server.
     pub(crate) async fn subscribe_at(
         &self,

@@ -35,15 +35,39 @@ impl Store {
     /// # Errors
     /// As every write, and `Unavailable` if the sentinels mean another server.
     pub async fn claim_epoch(&self, partition: Partition) -> Result<String> {
+        let claim = self.generation(partition).await?;
+        self.link.placement().confirm().await?;
+        Ok(claim)
+    }
+
+    /// What a partition's server was told after it gave the same answer here, it still has. It
+    /// gives another when it was restarted, promoted or emptied: then the last of it may be gone.
+    ///
+    /// # Errors
+    /// As every write.
+    pub async fn generation(&self, partition: Partition) -> Result<String> {
         let mut random = [0; 8];
         let failed = |_| Error::Unavailable("no randomness".to_owned());
         SystemRandom::new().fill(&mut random).map_err(failed)?;
         let call = Call::new("claim_epoch")
             .key(self.keys.epoch(partition))
             .arg(format!("{:016x}", u64::from_be_bytes(random)));
-        let claim = value::text("epoch", self.link.call(&call).await?)?;
-        self.link.placement().confirm().await?;
-        Ok(claim)
+        value::text("epoch", self.link.call(&call).await?)
+    }
+
+    /// A partition of each server: what becomes of one becomes of all that the server has.
+    #[must_use]
+    pub fn one_of_each_server(&self) -> Vec<Partition> {
+        let map = self.link.placement().map();
+        let partitions = (0..self.keys.partitions()).map(Partition);
+        let mut servers: BTreeMap<&Address, Partition> = BTreeMap::new();
+        for partition in partitions {
+            let aim = Aim::at(self.keys.epoch(partition).as_bytes());
+            if let Some(address) = map.owner(aim) {
+                servers.entry(address).or_insert(partition);
+            }
+        }
+        servers.into_values().collect()
     }
 
     /// Makes an epoch that the archive allocated the current one of a partition. `run_id` is the

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use ring::digest;
 
-const SOURCES: [&str; 12] = [
+const SOURCES: [&str; 13] = [
     include_str!("functions/fence.lua"),
     include_str!("functions/epoch.lua"),
     include_str!("functions/append.lua"),
@@ -19,6 +19,7 @@ const SOURCES: [&str; 12] = [
     include_str!("functions/lease.lua"),
     include_str!("functions/mark.lua"),
     include_str!("functions/user.lua"),
+    include_str!("functions/moves.lua"),
 ];
 
 static VERSION: LazyLock<String> = LazyLock::new(|| {

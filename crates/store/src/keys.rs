@@ -79,6 +79,11 @@ impl Keys {
         format!("mark:{{{}}}", self.tag(partition))
     }
 
+    /// The rooms of a partition that are still to move in their members' lists.
+    pub(crate) fn moves(&self, partition: Partition) -> String {
+        format!("moves:{{{}}}", self.tag(partition))
+    }
+
     pub(crate) fn lease(&self, partition: Partition, role: &str) -> String {
         format!("lease:{{{}}}:{role}", self.tag(partition))
     }
@@ -191,6 +196,16 @@ impl Keys {
     /// The pub/sub channel on which one gateway hears what concerns its users.
     pub(crate) fn inbox(incarnation: &Incarnation) -> String {
         format!("inbox:{incarnation}")
+    }
+
+    /// The pub/sub channel on which workers of a role tell each other that partitions become free.
+    pub(crate) fn handover(role: &str) -> String {
+        format!("handover:{role}")
+    }
+
+    /// Whether it is told on this channel that partitions become free.
+    pub(crate) fn is_handover_channel(channel: &str) -> bool {
+        channel.starts_with("handover:")
     }
 
     /// The sorted set of worker incarnations of a role by the end of their leases.

@@ -96,13 +96,9 @@ impl Store {
     /// # Errors
     /// As every write.
     pub async fn retire_gateway(&self, name: &Incarnation) -> Result<()> {
-        // It stays for the sweep, as one that has just run out.
+        // It stays for the sweep, as one that has just run out; also if the server has lost it.
         let mut command = redis::cmd("ZADD");
-        command
-            .arg(GATEWAYS)
-            .arg("XX")
-            .arg(self.now())
-            .arg(name.as_str());
+        command.arg(GATEWAYS).arg(self.now()).arg(name.as_str());
         self.link.query("retire_gateway", &command).await.map(drop)
     }
 
@@ -114,6 +110,18 @@ impl Store {
         let mut command = redis::cmd("ZREM");
         command.arg(Keys::workers(role)).arg(name.as_str());
         self.link.query("retire_worker", &command).await.map(drop)
+    }
+
+    /// Tells the workers of a role that partitions become free, or are. Says how many heard it, the
+    /// one who says it included, if it listens.
+    ///
+    /// # Errors
+    /// As every write.
+    pub async fn tell_handover(&self, role: &'static str) -> Result<u64> {
+        let mut command = redis::cmd("PUBLISH");
+        command.arg(Keys::handover(role)).arg("");
+        let answer = self.link.query("publish", &command).await?;
+        value::number("handover", &answer)
     }
 
     /// All gateways that are alive or died within the last hour, and the server's time.

@@ -121,16 +121,7 @@ impl Ear {
     /// # Errors
     /// As every read.
     pub async fn leave(&mut self, rooms: &[RoomId]) -> Result<()> {
-        let channels = self.channels(rooms);
-        {
-            let mut wanted = locked(&self.ears.wanted);
-            for channel in &channels {
-                wanted.remove(channel);
-            }
-        }
-        let lines = self.ears.lines().await;
-        let left = lines.iter().map(|(_, line)| line.unsubscribe(&channels));
-        join_all(left).await.into_iter().collect()
+        self.ears.drop_all(&self.channels(rooms)).await
     }
 
     /// Listens to what concerns a gateway: its inbox, the orders to all, and what is archived.
@@ -146,6 +137,25 @@ impl Ear {
             .map(|partition| keys.archived(partition))
             .collect();
         self.ears.want(&archived).await
+    }
+
+    /// Listens to the inbox of another name of the same gateway, and no longer to those of `former`
+    /// ones.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn answer_to(&mut self, gateway: &Incarnation, former: &[Incarnation]) -> Result<()> {
+        let former: Vec<String> = former.iter().map(Keys::inbox).collect();
+        self.ears.subscribe(&[Keys::inbox(gateway)]).await?;
+        self.ears.drop_all(&former).await
+    }
+
+    /// Listens to workers of a role that go.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn join_as_worker(&mut self, role: &'static str) -> Result<()> {
+        self.ears.subscribe(&[Keys::handover(role)]).await
     }
 
     /// Listens to what wakes presence workers.

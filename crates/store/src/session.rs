@@ -26,20 +26,35 @@ impl Store {
         user: &UserId,
         client: &ClientId,
     ) -> Result<()> {
+        let call = self.opening(incarnation, user, client);
+        self.link.call(&call).await.map(drop)
+    }
+
+    /// The same for many, in one round trip: for a gateway that says again whom it has.
+    ///
+    /// # Errors
+    /// As every write. Some of them may be known then.
+    pub async fn open_sessions(
+        &self,
+        incarnation: &Incarnation,
+        sessions: &[(UserId, ClientId)],
+    ) -> Result<()> {
+        let opening = |(user, client): &(UserId, ClientId)| self.opening(incarnation, user, client);
+        let calls: Vec<Call> = sessions.iter().map(opening).collect();
+        self.link.calls("open_sessions", &calls).await.map(drop)
+    }
+
+    fn opening(&self, incarnation: &Incarnation, user: &UserId, client: &ClientId) -> Call {
         let partition = self.keys.of_user(user);
-        let call = Call::new("open_session")
+        let session = StoredSession(1, incarnation.clone(), self.now());
+        Call::new("open_session")
             .key(self.keys.sessions(user))
             .key(self.keys.held(partition, incarnation))
             .key(self.keys.presence(partition))
             .key(self.keys.wake(partition))
             .arg(user.as_str())
             .arg(client.as_str())
-            .arg(record::encode(&StoredSession(
-                1,
-                incarnation.clone(),
-                self.now(),
-            )));
-        self.link.call(&call).await.map(drop)
+            .arg(record::encode(&session))
     }
 
     /// A user's connection ends; `last_here` if they have no other at this gateway.

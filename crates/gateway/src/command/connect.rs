@@ -21,7 +21,7 @@ use crate::subscription::{self, Plan};
 use crate::token::{self, Caller, TokenError};
 
 /// How many rooms beyond those that a session is subscribed to are watched for it.
-const WATCHED_ROOMS: usize = 1_000;
+pub(crate) const WATCHED_ROOMS: usize = 1_000;
 
 pub(crate) async fn handle(asked: Asked, request: ConnectRequest) -> Result<(), Close> {
     let caller = match caller(&asked, &request.token).await {
@@ -137,7 +137,7 @@ async fn begin(
         ping: u32::try_from(config.ping_interval.as_secs().max(1)).unwrap_or(25),
         pong: true,
         session: connection.client.to_string(),
-        node: shard.name.borrow().to_string(),
+        node: shard.identity.now().to_string(),
         data: Bytes::from_static(abilities(connection.wants_marks.get())),
         ..ConnectResult::default()
     };
@@ -149,13 +149,15 @@ async fn open_session(asked: &Asked, user: &UserId) -> Result<(), Refusal> {
     shard.add_user(user, connection);
     shard.gate.user_came(user);
     connection.session_open.set(true);
-    let name = shard.name.borrow().clone();
-    let opened = shard
-        .backend
-        .store
-        .open_session(&name, user, &connection.client)
-        .await;
-    opened.map_err(|error| refusal(&error))
+    loop {
+        let name = shard.identity.now();
+        let store = &shard.backend.store;
+        let opened = store.open_session(&name, user, &connection.client).await;
+        opened.map_err(|error| refusal(&error))?;
+        if shard.identity.is(&name) {
+            return Ok(());
+        }
+    }
 }
 
 /// A token may be taken back while the connection was not yet known as its user's, and so heard
@@ -237,7 +239,7 @@ fn watch(asked: &Asked, user: &UserId, rooms: Vec<RoomId>) {
         .context
         .clone()
         .spawn_local("watch rooms", async move {
-            let name = shard.name.borrow().clone();
+            let name = shard.identity.now();
             if let Err(error) = shard.backend.store.watch(&name, &user, &rooms, true).await {
                 tracing::warn!(%error, "cannot watch rooms");
             }

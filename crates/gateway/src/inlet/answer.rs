@@ -1,6 +1,6 @@
 //! What the inlet makes of work that was done for it, and what it has looked at.
 
-use chinwag_protocol::id::RoomId;
+use chinwag_protocol::id::{Incarnation, RoomId};
 
 use super::room::Room;
 use super::work::{Done, Read};
@@ -55,7 +55,20 @@ impl Inlet {
                     self.probe.settled(number);
                 }
             }
+            Done::Renamed(generation, name) => {
+                if self.work.is_current(generation) {
+                    self.renamed(name).await;
+                }
+            }
             Done::Deaf(_) => {}
+        }
+    }
+
+    /// What is said to this name is heard from now on: threads may go by it.
+    pub(super) async fn renamed(&mut self, name: Incarnation) {
+        if self.told != name {
+            self.told = name.clone();
+            self.hand_all(&ShardEvent::Renamed(name)).await;
         }
     }
 

@@ -36,6 +36,8 @@ pub(crate) enum Done {
     Behind(Vec<RoomId>),
     /// The listening connection gives no sign of life: make another.
     Deaf(u64),
+    /// What is said to this name of the gateway is heard.
+    Renamed(u64, Incarnation),
     /// A number could not be published.
     Unsaid(u64, u64),
 }
@@ -63,6 +65,8 @@ pub(crate) struct Work {
     context: Context,
     finished: mpsc::Sender<Done>,
     ear: Option<Ear>,
+    /// The names to which the connection listens, the last one last.
+    names: Vec<Incarnation>,
     /// Grows with each connection.
     generation: u64,
     repairs: Arc<Semaphore>,
@@ -79,6 +83,7 @@ impl Work {
             context,
             finished,
             ear: None,
+            names: Vec::new(),
             generation: 0,
             repairs,
             comparing: Arc::new(Semaphore::new(1)),
@@ -88,10 +93,33 @@ impl Work {
 
     /// Subscribes through this connection from now on. What was begun through another counts no
     /// longer.
-    pub(crate) fn listen_through(&mut self, ear: Ear) {
+    pub(crate) fn listen_through(&mut self, ear: Ear, name: Incarnation) {
         self.ear = Some(ear);
+        self.names = vec![name];
         self.generation += 1;
         self.mending = Arc::default();
+    }
+
+    /// Listens to what is said to another name of the gateway; and still to what is said to the one
+    /// before, by which others know of it until it has said whom it has.
+    pub(crate) fn answer_to(&mut self, name: Incarnation) {
+        let (finished, generation) = (self.finished.clone(), self.generation);
+        let Some(mut ear) = self.ear.clone() else {
+            return;
+        };
+        let last = self.names.len().saturating_sub(1);
+        let former: Vec<Incarnation> = self.names.drain(..last).collect();
+        self.names.push(name.clone());
+        self.context.spawn("answer to a name", async move {
+            let done = match ear.answer_to(&name, &former).await {
+                Ok(()) => Done::Renamed(generation, name),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot listen to what is said to the gateway");
+                    Done::Deaf(generation)
+                }
+            };
+            drop(finished.send(done).await);
+        });
     }
 
     /// Listens again to what was lost with one of several connections, until all of it is heard.

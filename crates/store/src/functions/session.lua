@@ -72,6 +72,27 @@ redis.register_function{ function_name = 'enter_channel_@V@', flags = { 'allow-o
     return redis.call('HSET', keys[1], args[1], args[2])
   end }
 
+-- The gateway in a client's record: an array of the version, this text, and bytes, which the
+-- unpacker here does not know.
+local function holder(record)
+  local kind = string.byte(record, 3)
+  if kind == 0xd9 then return string.sub(record, 5, 4 + string.byte(record, 4)) end
+  return string.sub(record, 4, 3 + kind - 0xa0)
+end
+
+-- evict_client: takes a client out of the presence of a channel that a gateway left there.
+-- KEYS: 1 clients, 2 the room's channel   ARGV: 1 client id, 2 incarnation, 3 what is published
+-- Promises: who is there by another word than this gateway's stays, and nobody is told anything.
+-- Returns 1 if it was taken out.
+redis.register_function{ function_name = 'evict_client_@V@', flags = { 'allow-oom' },
+  callback = function(keys, args)
+    local stored = redis.call('HGET', keys[1], args[1])
+    if not stored or holder(stored) ~= args[2] then return 0 end
+    redis.call('HDEL', keys[1], args[1])
+    redis.call('SPUBLISH', keys[2], args[3])
+    return 1
+  end }
+
 -- hold_room: a gateway has clients in the presence of a channel.
 -- KEYS: 1 held_rooms:{p}:<incarnation>   ARGV: 1 channel
 redis.register_function{ function_name = 'hold_room_@V@', flags = { 'allow-oom' },

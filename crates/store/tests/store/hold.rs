@@ -300,6 +300,19 @@ async fn clients_of_a_channel_come_and_go() {
         store.held_rooms(partition, &gateway).await.unwrap(),
         std::slice::from_ref(&lobby)
     );
+    // Who has come again by another name of the gateway stays.
+    let (other, them) = (process("two"), std::slice::from_ref(&occupant));
+    store.evict(&lobby, &other, them).await.unwrap();
+    let again = [(lobby.clone(), occupant.clone())];
+    store.enter_channels(&other, &again).await.unwrap();
+    store.evict(&lobby, &gateway, them).await.unwrap();
+    assert_eq!(
+        store.occupants(&lobby).await.unwrap(),
+        [(other.clone(), occupant.clone())]
+    );
+    store.evict(&lobby, &other, them).await.unwrap();
+    assert!(store.occupants(&lobby).await.unwrap().is_empty());
+    store.enter_channels(&other, &again).await.unwrap();
     store.leave_channel(&lobby, &occupant, false).await.unwrap();
     assert!(store.occupants(&lobby).await.unwrap().is_empty());
 }

@@ -206,7 +206,7 @@ async fn hears_everything(listener: &mut Listener, rooms: &[RoomId], users: usiz
             Heard::Archived(rooms) => archived += rooms.len(),
             Heard::Wake(_) => wakes += 1,
             Heard::Notice(_) | Heard::Order(_) => others += 1,
-            Heard::Torn => panic!("nothing has happened"),
+            Heard::Handover | Heard::Torn => panic!("nothing has happened"),
         }
     }
     assert!(in_rooms.values().all(|count| *count == 2), "{in_rooms:?}");
