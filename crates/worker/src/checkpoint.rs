@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chinwag_runtime::{Backoff, Context, Delays, Part, Pulse};
+use chinwag_store::lease::Lease;
 use chinwag_store::log::Batch;
 use chinwag_store::{Partition, Store};
 use futures_util::future::join_all;
@@ -116,26 +117,39 @@ impl<C: Consumer> Log<'_, C> {
         }
         self.given_back
             .retain(|(partition, token)| is_held(partition, *token));
+        let mut unwanted = Vec::new();
         for (partition, hold) in holds {
-            let known = (partition, hold.lease.token);
-            if self.given_back.contains(&known) {
+            if self.given_back.contains(&(partition, hold.lease.token)) {
                 continue;
             }
             if hold.wanted {
                 self.works
                     .entry(partition)
                     .or_insert_with(|| Work::new(hold));
-                continue;
+            } else {
+                unwanted.push((hold.lease, self.works.remove(&partition)));
             }
-            if let Some(mut work) = self.works.remove(&partition) {
-                work.close(self.consumer).await;
-            }
-            self.drop_work(partition);
-            self.given_back.insert(known);
-            self.shares.give_back(hold.lease).await;
         }
+        self.give_back(unwanted).await;
         if let Err(error) = self.reader.divide(self.works.len()) {
             self.weather(&error).await;
+        }
+    }
+
+    /// Closes partitions side by side, and gives each back as soon as it is closed.
+    async fn give_back(&mut self, unwanted: Vec<(Lease, Option<Work<C::Share>>)>) {
+        let (consumer, shares) = (self.consumer, &self.shares);
+        let closing = unwanted.into_iter().map(|(lease, work)| async move {
+            let given = (lease.partition, lease.token);
+            if let Some(mut work) = work {
+                work.close(consumer).await;
+            }
+            shares.give_back(lease).await;
+            given
+        });
+        for given in join_all(closing).await {
+            self.drop_work(given.0);
+            self.given_back.insert(given);
         }
     }
 

@@ -10,8 +10,9 @@
 //!
 //! - A partition has at most one owner per role, by a lease whose token grows with each owner.
 //!   Who should own it is computed ([`rendezvous`]), who does own it is decided in Redis.
-//! - A worker that dies loses its share after one lease; another one that lives owns it within a
-//!   fifth of a lease after that. A planned handover pauses a partition for about 50 ms.
+//! - A worker that dies loses its share after one lease; another one that lives looks at that very
+//!   moment and takes it. A planned handover pauses a partition for less than 100 ms: who goes says
+//!   so, and who stays tries closely.
 //! - Within a partition entries are applied in order, each at least once. The checkpoint moves
 //!   after the effects, so every effect may happen twice.
 //! - Redis or an archive that is away is weather: wait, try again, say so in `/ready`.

@@ -1,6 +1,7 @@
 //! The leases themselves, and what Redis says of them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use chinwag_protocol::id::Incarnation;
 use chinwag_store::lease::Lease;
@@ -10,6 +11,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use super::fenced::Fenced;
+use super::{EAGER, KEEN};
 use crate::config::Config;
 use crate::rendezvous;
 use crate::shares::{Hold, Holds, Returned};
@@ -33,7 +35,16 @@ pub(super) struct Holder {
     /// Partitions that came back because somebody remembers a later holder.
     fenced: Fenced,
     eager_until: Instant,
+    /// Until when another worker's partitions are tried more closely, because it has said that it goes.
+    keen_until: Instant,
+    /// When the first of the others is dead, unless it renews its name.
+    first_death: Option<Instant>,
 }
+
+/// How long after word of a handover.
+const KEENNESS: Duration = Duration::from_millis(500);
+/// How long after a lease has ended it is looked whether it has.
+const ROUNDING: Duration = Duration::from_millis(2);
 
 /// A name that no process ever had.
 fn new_name() -> Incarnation {
@@ -60,6 +71,8 @@ impl Holder {
             renewed: BTreeMap::new(),
             fenced: Fenced::default(),
             eager_until: Instant::now(),
+            keen_until: Instant::now(),
+            first_death: None,
         }
     }
 
@@ -73,9 +86,29 @@ impl Holder {
         first.map(|renewed| *renewed + self.config.lease)
     }
 
-    /// Whether something is missing that another worker is about to give up.
-    pub fn is_eager(&self) -> bool {
-        Instant::now() < self.eager_until && self.missing().next().is_some()
+    /// How soon to try again for what is missing, if another worker is about to give it up.
+    pub fn eagerness(&self) -> Option<Duration> {
+        let now = Instant::now();
+        self.missing().next()?;
+        if now < self.keen_until {
+            return Some(KEEN);
+        }
+        (now < self.eager_until).then_some(EAGER)
+    }
+
+    /// Somebody has said that partitions become free.
+    pub fn be_keen(&mut self) {
+        self.keen_until = Instant::now() + KEENNESS;
+    }
+
+    /// When the first of the other workers is dead, unless it renews its name until then.
+    pub fn first_death(&self) -> Option<Instant> {
+        self.first_death
+    }
+
+    /// Whether somebody may be dead by now who lived when it was last looked.
+    pub fn suspects(&self, now: Instant) -> bool {
+        self.first_death.is_some_and(|death| death <= now)
     }
 
     fn missing(&self) -> impl Iterator<Item = Partition> {
@@ -133,10 +166,17 @@ impl Holder {
     }
 
     /// Looks who lives, and computes what should be whose.
-    async fn look(&mut self) -> Result<()> {
-        let (workers, now) = self.store.workers(self.role).await?;
-        let alive = workers.into_iter().filter(|worker| worker.expiry > now);
-        let live: BTreeSet<Incarnation> = alive.map(|worker| worker.incarnation).collect();
+    pub async fn look(&mut self) -> Result<()> {
+        let (mut workers, now) = self.store.workers(self.role).await?;
+        let looked = Instant::now();
+        workers.retain(|worker| worker.expiry > now);
+        let others = workers
+            .iter()
+            .filter(|worker| worker.incarnation != self.name);
+        let first = others.map(|worker| worker.expiry - now).min();
+        self.first_death = first.map(|left| looked + Duration::from_millis(left) + ROUNDING);
+        let alive = workers.into_iter().map(|worker| worker.incarnation);
+        let live: BTreeSet<Incarnation> = alive.collect();
         if live != self.live {
             tracing::info!(role = self.role, workers = live.len(), "workers changed");
             self.eager_until = Instant::now() + 3 * self.config.beat();
@@ -210,21 +250,30 @@ impl Holder {
             .set(self.renewed.len() as f64);
     }
 
-    /// Takes a partition back from whoever worked on it, and releases it for others.
-    pub async fn take_back(&mut self, returned: Returned) {
-        let Returned { lease, fenced } = returned;
-        let partition = lease.partition;
-        if self.lease(partition).as_ref() != Some(&lease) {
-            return;
+    /// Takes partitions back from whoever worked on them, and releases them for others.
+    pub async fn take_back(&mut self, mut returned: Vec<Returned>) {
+        returned.retain(|one| self.lease(one.lease.partition).as_ref() == Some(&one.lease));
+        for one in &returned {
+            self.forget(one.lease.partition);
         }
-        self.forget(partition);
-        let released = timeout(self.config.beat(), self.store.release_lease(&lease)).await;
-        if !matches!(released, Ok(Ok(()))) {
-            tracing::debug!(?partition, "cannot release a lease, it will run out");
+        let releases = returned
+            .iter()
+            .map(|one| self.store.release_lease(&one.lease));
+        let released = timeout(self.config.beat(), join_all(releases)).await;
+        let all = released.is_ok_and(|released| released.iter().all(Result::is_ok));
+        if !all {
+            tracing::debug!("cannot release all leases, they will run out");
         }
-        if let Some(above) = fenced {
-            self.fenced.note(partition, above);
-            self.eager_until = Instant::now() + 3 * self.config.beat();
+        tracing::info!(
+            role = self.role,
+            partitions = returned.len(),
+            "gave partitions back"
+        );
+        for one in returned {
+            if let Some(above) = one.fenced {
+                self.fenced.note(one.lease.partition, above);
+                self.eager_until = Instant::now() + 3 * self.config.beat();
+            }
         }
     }
 
@@ -274,13 +323,19 @@ impl Holder {
         drop(timeout(self.config.beat(), join_all(releases)).await);
     }
 
-    /// Tells the others that this worker goes. Says whether there are others.
-    pub async fn retire(&self) -> bool {
+    /// Gives the name up, so that partitions are others'. Says how many others there are.
+    pub async fn retire(&self) -> usize {
         if let Err(error) = self.store.retire_worker(self.role, &self.name).await {
             tracing::debug!(%error, "cannot retire, the lease will run out");
-            return false;
+            return 0;
         }
-        self.live.iter().any(|worker| *worker != self.name)
+        let others = self.live.iter().filter(|worker| **worker != self.name);
+        others.count()
+    }
+
+    /// Tells the others that partitions become free. Says how many heard it.
+    pub async fn tell(&self) -> Result<u64> {
+        self.store.tell_handover(self.role).await
     }
 
     /// Asks for everything back.
