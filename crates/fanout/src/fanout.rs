@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
+use chinwag_protocol::event::Content;
 use chinwag_protocol::id::{RoomId, UserId};
 use chinwag_runtime::Context;
 use chinwag_store::lease::Lease;
@@ -20,6 +21,13 @@ use crate::rooms::{Move, Rooms};
 
 /// How many users' lists are moved in one round trip.
 const LISTS_AT_ONCE: usize = 1_000;
+/// How many moves that the worker before has put off are taken over with a partition. The rest
+/// are made when somebody says something again.
+const INHERITED: usize = 10_000;
+/// How many of them are made in a row before what is new has its turn.
+const INHERITED_AT_ONCE: usize = 16;
+/// Among how many of a room's last events its last message is looked for.
+const LAST: u64 = 30;
 
 /// Fans out the events of this process's share of the partitions, until the context stops.
 ///
@@ -55,22 +63,26 @@ impl Consumer for Fanout {
     type Share = Share;
     const ROLE: &'static str = "fanout";
 
-    async fn open(&self, _: &Lease, mark: LogId) -> Result<(Share, LogId), Failure> {
+    async fn open(&self, lease: &Lease, mark: LogId) -> Result<(Share, LogId), Failure> {
         let partitions = usize::from(self.store.keys().partitions());
-        let share = Share {
-            rooms: Rooms::new(&self.config, self.config.cached_members / partitions),
-            counted: 0,
-        };
+        let mut rooms = Rooms::new(&self.config, self.config.cached_members / partitions);
+        let left = self.store.moves_put_off(lease.partition, INHERITED);
+        rooms.inherit(left.await?);
+        let share = Share { rooms, counted: 0 };
         Ok((share, mark))
     }
 
-    async fn apply(&self, share: &mut Share, _: &Lease, batch: &Batch) -> Result<(), Failure> {
+    async fn apply(&self, share: &mut Share, lease: &Lease, batch: &Batch) -> Result<(), Failure> {
         let rooms = recipients::happened(&batch.entries);
         if rooms.is_empty() {
             return Ok(());
         }
         self.membership_lists(&rooms).await?;
         self.activity_lists(share, &rooms).await?;
+        // Before the mark moves past them: nobody else would make these moves, were this the end.
+        let fresh = share.rooms.fresh();
+        self.store.put_off_moves(lease.partition, fresh).await?;
+        share.rooms.noted();
         share.count();
         let mut inboxes = Inboxes::default();
         self.tell_of_membership(&rooms, &mut inboxes).await?;
@@ -83,7 +95,12 @@ impl Consumer for Fanout {
 
     async fn tick(&self, share: &mut Share, _: &Lease) -> Result<(), Failure> {
         let due = share.rooms.due(Some(Instant::now()));
-        Ok(self.make(share, due).await?)
+        self.make(share, due).await?;
+        for (room, time) in share.rooms.inherited(INHERITED_AT_ONCE) {
+            let made = self.inherited(room, time).await?;
+            self.make(share, vec![made]).await?;
+        }
+        Ok(())
     }
 
     async fn close(&self, share: &mut Share, _: &Lease) -> Result<(), Failure> {
@@ -137,10 +154,36 @@ impl Fanout {
             for some in made.members.chunks(LISTS_AT_ONCE) {
                 self.store.touch_rooms(&made.room, some, made.time).await?;
             }
+            if made.was_put_off {
+                self.store.made_move(&made.room, made.time).await?;
+            }
             share.rooms.moved(&made, Instant::now());
             counter!("chinwag_fanout_activity_updates_total").increment(made.members.len() as u64);
         }
         Ok(())
+    }
+
+    /// A move that the worker before has put off. Its time is that of the last message, which may
+    /// have come after the one of which was noted that the room is to move.
+    async fn inherited(&self, room: RoomId, time: u64) -> Result<Move> {
+        let members = self.store.members(&room).await?;
+        let place = self.store.positions(std::slice::from_ref(&room)).await?;
+        let seq = place
+            .first()
+            .copied()
+            .flatten()
+            .map_or(0, |place| place.seq);
+        let recent = self.store.ring(&room, seq.saturating_sub(LAST), seq).await;
+        // An epoch that is not there yet is no reason not to move.
+        let recent = recent.unwrap_or_default().into_iter();
+        let messages = recent.filter(|event| matches!(event.content, Content::Message { .. }));
+        let last = messages.map(|event| event.time).max().unwrap_or(0);
+        Ok(Move {
+            room,
+            members: members.into_iter().map(|(user, _)| user).collect(),
+            time: last.max(time),
+            was_put_off: true,
+        })
     }
 
     async fn tell_of_membership(&self, rooms: &ByRoom, inboxes: &mut Inboxes) -> Result<()> {

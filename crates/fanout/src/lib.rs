@@ -11,8 +11,9 @@
 //! Notices are hints: a gateway that missed one shows the room at the next connect. Lists of rooms
 //! move at most every [`Config::activity_interval`] per room (every
 //! [`Config::large_room_interval`] in rooms of more than [`Config::large_room`] members), with the
-//! last move made when the interval is over. A worker that is killed takes along the moves it has
-//! put off: a list is then out of order by at most that interval, until somebody says something.
+//! last move made when the interval is over. That a room is still to move is noted in Redis before
+//! the mark moves past what was said in it, so that whoever comes after a worker that was killed
+//! makes the moves that it had put off.
 
 pub mod config;
 mod fanout;

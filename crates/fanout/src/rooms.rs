@@ -30,6 +30,10 @@ pub(crate) struct Rooms {
     /// Moves that were put off for rooms that are forgotten. They are due at once, so there are
     /// more than a batch has rooms only while Redis is away.
     forgotten: Vec<Move>,
+    /// Rooms of which a move was put off, of which nobody was told yet, and to what times.
+    fresh: Vec<(RoomId, u64)>,
+    /// Moves that the worker before has put off, and their times at least.
+    inherited: BTreeMap<RoomId, u64>,
 }
 
 struct Room {
@@ -47,6 +51,8 @@ pub(crate) struct Move {
     pub members: Vec<UserId>,
     /// To where, in milliseconds since 1970.
     pub time: u64,
+    /// Whether it was put off.
+    pub was_put_off: bool,
 }
 
 impl Rooms {
@@ -62,7 +68,30 @@ impl Rooms {
             rooms: LruCache::unbounded(),
             due: BTreeSet::new(),
             forgotten: Vec::new(),
+            fresh: Vec::new(),
+            inherited: BTreeMap::new(),
         }
+    }
+
+    /// Takes over what the worker before has put off.
+    pub fn inherit(&mut self, moves: Vec<(RoomId, u64)>) {
+        self.inherited.extend(moves);
+    }
+
+    /// Some of what the worker before has put off, and this one has not.
+    pub fn inherited(&self, most: usize) -> Vec<(RoomId, u64)> {
+        let some = self.inherited.iter().take(most);
+        some.map(|(room, time)| (room.clone(), *time)).collect()
+    }
+
+    /// Moves that were put off since [`Rooms::noted`], and their times.
+    pub fn fresh(&self) -> &[(RoomId, u64)] {
+        &self.fresh
+    }
+
+    /// What was put off so far is known to whoever comes after this worker.
+    pub fn noted(&mut self) {
+        self.fresh.clear();
     }
 
     /// How many members are remembered.
@@ -132,6 +161,7 @@ impl Rooms {
         {
             room.waits = Some((due, time));
             self.due.insert((due, name.clone()));
+            self.fresh.push((name.clone(), time));
             return None;
         }
         let to = room.waits.map_or(time, |(_, to)| to);
@@ -154,6 +184,7 @@ impl Rooms {
     pub fn moved(&mut self, made: &Move, now: Instant) {
         let is_other = |other: &Move| other.room != made.room || other.time > made.time;
         self.forgotten.retain(is_other);
+        self.inherited.remove(&made.room);
         let Some(room) = self.rooms.peek_mut(&made.room) else {
             return;
         };
@@ -183,6 +214,7 @@ impl Room {
             room: name.clone(),
             members: self.members.iter().cloned().collect(),
             time,
+            was_put_off: self.waits.is_some(),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Users' lists of rooms: who is in them, and in which order.
 
+use std::time::Duration;
+
 use chinwag_protocol::event::Change;
 use chinwag_protocol::id::RoomId;
 
@@ -84,6 +86,41 @@ async fn a_worker_that_stops_makes_the_moves_that_it_has_put_off() {
     stage.start().stop_when_done(&stage.store, "fanout").await;
     let rooms = stage.store.rooms_of(&user("eve"), None, 10).await.unwrap();
     assert_eq!(rooms, [(large, last.time)]);
+}
+
+#[tokio::test]
+async fn a_worker_that_is_killed_leaves_the_moves_that_it_has_put_off_to_the_next() {
+    let stage = Stage::new().await;
+    let worker = stage.start_at_pace(Duration::from_secs(600));
+    let room = stage.writer.group("room:a", &["ann", "bob"]).await;
+    let first = stage.writer.tell(&room, "ann", "").await;
+    let list = async || stage.store.rooms_of(&user("bob"), None, 10).await.unwrap();
+    until("the first move is made", async || {
+        list().await == [(room.clone(), first.time)]
+    })
+    .await;
+    stage.writer.tell(&room, "ann", "").await;
+    let last = stage.writer.tell(&room, "ann", "").await;
+    let partition = stage.store.keys().of_room(&room);
+    until("the worker has read all of it", async || {
+        let mark = stage.store.mark(partition, "fanout").await.unwrap();
+        let left = stage.store.backlog("fanout", &[(partition, mark)]).await;
+        left.unwrap()[0].behind == 0
+    })
+    .await;
+    assert!(last.time > first.time);
+    worker.kill();
+    let next = stage.start();
+    until("the last move is made", async || {
+        list().await == [(room.clone(), last.time)]
+    })
+    .await;
+    until("nothing is put off any more", async || {
+        let left = stage.store.moves_put_off(partition, 10).await;
+        left.unwrap().is_empty()
+    })
+    .await;
+    next.stop().await;
 }
 
 #[tokio::test]

@@ -31,13 +31,18 @@ impl Stage {
 
     /// Starts a worker with a lease of a second, for which a room of more than 3 is large.
     pub fn start(&self) -> Worker {
+        self.start_at_pace(INTERVAL)
+    }
+
+    /// The same, with another pace of the lists.
+    pub fn start_at_pace(&self, interval: Duration) -> Worker {
         let redis = support::config(&self.redis);
         Worker::start("fanout", move |context| async move {
             let store = Store::connect(redis).await.unwrap();
             let config = Config {
                 lease: Duration::from_secs(1),
-                activity_interval: INTERVAL,
-                large_room_interval: 4 * INTERVAL,
+                activity_interval: interval,
+                large_room_interval: 4 * interval,
                 large_room: 3,
                 ..Config::default()
             };
