@@ -4,6 +4,9 @@
 //! subcommand needs, and ends the process. It must never hold logic of its own about chats: what
 //! happens to a message is in the crates that it wires together.
 
+// What a whole worker waits for, down to a socket of Redis, is one type.
+#![recursion_limit = "256"]
+
 mod args;
 mod connect;
 mod ending;
