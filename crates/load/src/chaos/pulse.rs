@@ -12,6 +12,8 @@ pub(crate) struct Pulse {
     rooms: Vec<Room>,
     seats: Vec<Seat>,
     open: AtomicI64,
+    /// Those who have come into a room and will leave it again.
+    guests: AtomicI64,
     /// Whether clients are told what is archived.
     marks: AtomicBool,
 }
@@ -61,6 +63,7 @@ impl Pulse {
             rooms: (0..rooms).map(|_| Room::default()).collect(),
             seats: seats.into_iter().map(seat).collect(),
             open: AtomicI64::new(0),
+            guests: AtomicI64::new(0),
             marks: AtomicBool::new(false),
         }
     }
@@ -85,6 +88,21 @@ impl Pulse {
     /// Messages of which it is not known what becomes of them.
     pub fn open(&self) -> i64 {
         self.open.load(Ordering::Relaxed)
+    }
+
+    /// Somebody comes into a room to leave it again.
+    pub fn comes(&self) {
+        self.guests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// They have left it.
+    pub fn left(&self) {
+        self.guests.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Those who will still leave a room, which is an event of it.
+    pub fn guests(&self) -> i64 {
+        self.guests.load(Ordering::Relaxed)
     }
 
     /// A message that was sent at this time has been taken.

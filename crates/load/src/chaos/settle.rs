@@ -41,6 +41,12 @@ async fn missing(system: &mut System, stage: &Stage) -> Option<String> {
     if open > 0 {
         return Some(format!("{open} messages are not known to be archived"));
     }
+    let guests = stage.pulse.guests();
+    if guests > 0 {
+        return Some(format!(
+            "{guests} have not left the room again that they came into"
+        ));
+    }
     let tops = match tops(system).await {
         Ok(tops) => tops,
         Err(error) => return Some(error.to_string()),

@@ -20,6 +20,8 @@ pub(super) struct Stream {
     pub view: Vec<(u64, u32)>,
     /// How many at the beginning of the view may be no more, as the client was told.
     pub doubtful: usize,
+    /// How many at the beginning of the view it had when it left the room last, and when that was.
+    left: Option<(usize, u64)>,
     pub member: Membership,
 }
 
@@ -96,6 +98,7 @@ impl Stream {
         let keep = self.view.partition_point(|(given, _)| *given <= seq);
         self.view.truncate(keep);
         self.doubtful = self.doubtful.min(keep);
+        self.left = self.left.map(|(count, at)| (count.min(keep), at));
         self.position = Some(seq);
     }
 
@@ -135,6 +138,18 @@ impl Stream {
             doubtful: back || elsewhere,
         });
         back.then_some(Fault::TakenBack(since, begin.seq))
+    }
+
+    /// The client leaves the room: nobody owes it a word about what it has.
+    pub fn leave(&mut self, at: u64) {
+        self.member = Membership::Left(at);
+        self.left = Some((self.view.len(), at));
+    }
+
+    /// When it left the room, having what stands at this place of its view.
+    pub fn left_with(&self, place: usize) -> Option<u64> {
+        let (count, at) = self.left?;
+        (place < count).then_some(at)
     }
 
     /// What is behind `seq` is no more.

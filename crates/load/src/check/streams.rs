@@ -14,6 +14,10 @@ use super::verdict::{Check, Kind};
 /// How long after somebody has left they may be told what is no message, such as that they left.
 const LEAVING: u64 = 5_000_000;
 
+/// How long after somebody has left a loss may still take back what they were given. What is older
+/// is in the archive.
+const TAKING_BACK: u64 = 30_000_000;
+
 pub(super) fn check(facts: &Facts<'_>, rules: &Rules, findings: &mut Findings<'_>) {
     let mut streams = Streams {
         facts,
@@ -74,7 +78,7 @@ impl Streams<'_, '_, '_> {
                 None
             }
             What::Left { room } => {
-                self.stream(client, room).member = Membership::Left(record.at);
+                self.stream(client, room).leave(record.at);
                 None
             }
             What::Connected { .. } => {
@@ -245,10 +249,16 @@ impl Streams<'_, '_, '_> {
         let Some(events) = facts.rooms.get(&room) else {
             return;
         };
-        for &(seq, number) in stream.view.iter().skip(stream.doubtful) {
+        let view = stream.view.iter().enumerate().skip(stream.doubtful);
+        for (place, &(seq, number)) in view {
             let Some(record) = facts.record(number) else {
                 continue;
             };
+            // Who was gone when it was taken back could not be told.
+            let left = stream.left_with(place).map(|at| at + TAKING_BACK);
+            if left.is_some_and(|until| facts.losses.between(record.at, until)) {
+                continue;
+            }
             let What::Deliver { sender, n, .. } = record.what else {
                 continue;
             };

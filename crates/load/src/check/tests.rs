@@ -6,6 +6,7 @@ use super::history::History;
 use super::verdict::{Check, Verdict};
 use super::{Rules, check};
 
+mod left;
 mod presence;
 mod scale;
 mod spoil;

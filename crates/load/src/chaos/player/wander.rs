@@ -41,6 +41,7 @@ pub(super) async fn wander(
         let request = json!({ "room": id });
         // Before it is asked for: it may be let in without hearing of it.
         stage.recorder.note(number, What::Entered { room });
+        stage.pulse.comes();
         // Until there is an answer: what was only perhaps carried out may be so after leaving.
         while let Err(_unheard) = client.rpc::<_, Value>("room.join", &request).await {
             sleep(AGAIN).await;
@@ -57,6 +58,7 @@ pub(super) async fn wander(
             sleep(AGAIN).await;
         }
         stage.recorder.note(number, What::Left { room });
+        stage.pulse.left();
     }
 }
 
