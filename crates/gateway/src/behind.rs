@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use crate::connection::Connection;
 use crate::delivery::Delivery;
 use crate::hub::{Delivered, Hub};
+use crate::inlet::Wanted;
 use crate::outbox::{Put, Worth};
 use crate::past::{After, Question};
 use crate::shard::Shard;
@@ -158,12 +159,18 @@ async fn read(shard: &Rc<Shard>, connection: &Rc<Connection>, room: &RoomId) -> 
         shard.backend.after(room, question).await
     };
     match missed {
+        // Sequences of two epochs are not put in one line: see `subscription/recovery.rs`.
+        Ok(after) if hub.position(room).map(|at| at.epoch) != Some(after.top().epoch) => {
+            shard.wish(Wanted::Look(room.clone()));
+            hub.pause(room, number, from);
+            Read::Nothing
+        }
         Ok(After::Events(top, events)) => {
             let (read, delivered) = take(hub, connection, room, from, top, &events);
             shard.count(&delivered);
             read
         }
-        Ok(After::Rewind) => Read::Lost,
+        Ok(After::Rewind(_)) => Read::Lost,
         Err(refusal) => {
             hub.pause(room, number, from);
             match is_for_good(&refusal) {

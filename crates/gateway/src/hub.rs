@@ -27,6 +27,8 @@ struct Room {
     position: Option<Position>,
     subscribers: HashMap<u64, Subscriber>,
     waiting: Vec<oneshot::Sender<Option<Position>>>,
+    /// Dropped when the room stands in another epoch. One for each who reads what was missed.
+    turning: Vec<oneshot::Sender<()>>,
     /// Up to where the archive has it, as far as was heard.
     archived: Option<Position>,
 }
@@ -92,7 +94,7 @@ impl Hub {
         let mut deaf = Vec::new();
         if let Some(position) = position {
             entry.catch_up(room, position);
-            entry.position = Some(position);
+            entry.stands_at(position);
         } else {
             let answered = entry
                 .subscribers
@@ -113,7 +115,7 @@ impl Hub {
 
     /// A connection has read what it missed up to `read` (or wants nothing of the past): it is
     /// live from now on. The position up to which it has everything, and what came while it read.
-    /// `None` if it has lost its place.
+    /// `None` if it has lost its place, or has read in another epoch than is heard here.
     pub(crate) fn start(
         &self,
         room: &RoomId,
@@ -123,6 +125,9 @@ impl Hub {
         let mut rooms = self.rooms.borrow_mut();
         let entry = rooms.get_mut(room)?;
         let now = entry.position?;
+        if read.is_some_and(|read| read.epoch != now.epoch) {
+            return None;
+        }
         let subscriber = entry.subscribers.get_mut(&connection)?;
         let Stage::Starting(waiting) = &mut subscriber.stage else {
             return None;
@@ -141,6 +146,16 @@ impl Hub {
     /// Where a room stands.
     pub(crate) fn position(&self, room: &RoomId) -> Option<Position> {
         self.rooms.borrow().get(room)?.position
+    }
+
+    /// Ends when a room stands in another epoch than now, or is left. `None` if it is not there.
+    pub(crate) fn turned(&self, room: &RoomId) -> Option<oneshot::Receiver<()>> {
+        let mut rooms = self.rooms.borrow_mut();
+        let entry = rooms.get_mut(room)?;
+        let (sender, turned) = oneshot::channel();
+        entry.turning.retain(|one| !one.is_closed());
+        entry.turning.push(sender);
+        Some(turned)
     }
 
     /// How far a room is archived, as those are told who asked for it; `None` if that is not known.
@@ -263,8 +278,9 @@ impl Hub {
             return delivered;
         };
         let epoch = room.position.map_or(0, |position| position.epoch);
-        if delivery.position.is_some() {
-            room.position = delivery.position;
+        if let Some(at) = delivery.position {
+            // What was read after an epoch began may be of the one before.
+            room.stands_at(Position::new(at.epoch.max(epoch), at.seq));
         }
         for subscriber in room.subscribers.values_mut() {
             subscriber.take(delivery, epoch, &mut delivered);
@@ -276,7 +292,7 @@ impl Hub {
     /// meanwhile cannot be had.
     pub(crate) fn moved(&self, room: &RoomId, position: Position) {
         if let Some(entry) = self.rooms.borrow_mut().get_mut(room) {
-            entry.position = Some(position);
+            entry.stands_at(position);
             for subscriber in entry.subscribers.values_mut() {
                 subscriber.enter(position.epoch);
             }
@@ -287,7 +303,7 @@ impl Hub {
     pub(crate) fn skipped(&self, room: &RoomId, position: Position) {
         if let Some(entry) = self.rooms.borrow_mut().get_mut(room) {
             entry.catch_up(room, position);
-            entry.position = Some(position);
+            entry.stands_at(position);
         }
     }
 
@@ -329,6 +345,13 @@ impl Hub {
 }
 
 impl Room {
+    fn stands_at(&mut self, position: Position) {
+        if self.position.map(|before| before.epoch) != Some(position.epoch) {
+            self.turning.clear();
+        }
+        self.position = Some(position);
+    }
+
     /// Has whoever is live and lacks something up to a position read on.
     fn catch_up(&mut self, room: &RoomId, position: Position) {
         let epoch = self.position.map_or(position.epoch, |before| before.epoch);

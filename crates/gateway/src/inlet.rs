@@ -347,6 +347,7 @@ impl Inlet {
                     room.leave(shard);
                 }
             }
+            Wanted::Look(id) => self.repair(id),
         }
         metrics::gauge!("chinwag_gateway_rooms").set(crate::batcher::count(self.rooms.len()));
     }

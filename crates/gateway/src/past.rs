@@ -49,8 +49,17 @@ pub(crate) struct Question {
 pub(crate) enum After {
     /// Where the room stands, and the first events after the position, without a hole.
     Events(Position, Vec<Arc<Delivery>>),
-    /// The position is ahead of what survived, or not of this room's life.
-    Rewind,
+    /// The position is ahead of what survived, or not of this room's life. The room stands here.
+    Rewind(Position),
+}
+
+impl After {
+    /// Where the room stood when this was read.
+    pub(crate) fn top(&self) -> Position {
+        match self {
+            Self::Events(top, _) | Self::Rewind(top) => *top,
+        }
+    }
 }
 
 type Read = BoxFuture<'static, Result<Arc<Page>, Refusal>>;
@@ -189,7 +198,7 @@ impl Backend {
                     |event: &Event| Arc::new(Delivery::event(room.clone(), kind, event, heard));
                 After::Events(top.position, events.iter().map(delivery).collect())
             }
-            Missed::Rewind(_) => After::Rewind,
+            Missed::Rewind(top) => After::Rewind(top.position),
         }
     }
 }
@@ -214,8 +223,9 @@ impl Page {
     /// What of it answers a question; `None` if that is not in it.
     fn answer(&self, question: &Question) -> Option<After> {
         let since = question.since;
-        let After::Events(top, events) = &self.after else {
-            return Some(After::Rewind);
+        let (top, events) = match &self.after {
+            After::Events(top, events) => (top, events),
+            After::Rewind(top) => return Some(After::Rewind(*top)),
         };
         let exact = self.question.since == since && !self.question.is_current();
         let holds = since.epoch == 0 || since.epoch == top.epoch;

@@ -194,10 +194,11 @@ impl Shard {
             }
             ShardEvent::Broken(room, position) => {
                 self.hub.moved(&room, position);
-                self.hub
-                    .subscribers(&room, None)
-                    .iter()
-                    .for_each(|one| self.let_recover(one, &room));
+                // Who is only beginning reads what there is now.
+                let mut readers = self.hub.readers(&room);
+                readers.retain(|reader| reader.last.is_some());
+                let readers = readers.iter();
+                readers.for_each(|reader| self.let_recover(&reader.connection, &room));
             }
             ShardEvent::Skipped(room, position) => self.hub.skipped(&room, position),
             ShardEvent::Missed => notices::look_after_all(self),
@@ -264,13 +265,17 @@ impl Shard {
     /// Positions are pairs of epoch and sequence: readers need the new epoch to recover later.
     fn tell_epoch(self: &Rc<Self>, room: &RoomId, position: Position) {
         for Reader { connection, last } in self.hub.readers(room) {
+            // Who is only beginning is answered in it.
+            let Some(last) = last else {
+                continue;
+            };
             if connection.is_server_side(room) {
                 let subscribe = Subscribe {
                     recoverable: true,
                     positioned: true,
                     epoch: position.epoch.to_string(),
                     // Whoever is behind has not had it all.
-                    offset: last.unwrap_or(position.seq).min(position.seq),
+                    offset: last.min(position.seq),
                     ..Subscribe::default()
                 };
                 connection.push(&Push::new(room.as_str(), Happening::Subscribe(subscribe)));

@@ -4,6 +4,8 @@
 //! this subscriber), have Redis listened to and learn where the room stands, read what was missed,
 //! tell others, and then, without waiting for anything in between, answer and go live.
 
+mod recovery;
+
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -24,8 +26,6 @@ use crate::delivery::Delivery;
 use crate::hub::Entry;
 use crate::inlet::Wanted;
 use crate::outbox::{Put, Worth};
-use crate::past::{After, Question};
-use crate::recover::RECOVER_EVENTS;
 use crate::shard::Shard;
 
 /// Reads of one connection under way at once.
@@ -167,14 +167,14 @@ async fn finish(
     // Without Redis nobody answers, and whoever waits here reads nothing from the socket.
     let opened = timeout_at(deadline, entry.opened).await;
     let opened = opened.ok().and_then(Result::ok).flatten();
-    let known = opened.ok_or_else(unavailable)?;
+    opened.ok_or_else(unavailable)?;
     // Only now: who is put out after this is put out by an event that this thread hears.
     if plan.policy.members_only && !is_member(shard, connection, &plan.room).await? {
         return Err(Refusal::new(Code::PermissionDenied, "permission denied"));
     }
     let mut read = None;
     if let Some(since) = plan.since {
-        read = recovered(shard, &plan, since, known, answer_room).await?;
+        read = recovery::recovered(shard, &plan, since, deadline, answer_room).await?;
         let result = if read.is_some() {
             "recovered"
         } else {
@@ -213,64 +213,6 @@ async fn finish(
         read,
         recovering,
     })
-}
-
-/// Everything after a position, or `None` if it cannot be given whole.
-async fn recovered(
-    shard: &Shard,
-    plan: &Plan,
-    since: Position,
-    known: Position,
-    answer_room: &Cell<usize>,
-) -> Result<Option<(Position, Vec<Publication>)>, Refusal> {
-    let archived = plan.policy.members_only;
-    let lives = Duration::from_secs(u64::from(plan.policy.history_seconds));
-    let question = Question {
-        since,
-        most: RECOVER_EVENTS,
-        known,
-        archived,
-        age: (!archived && !lives.is_zero()).then_some(lives),
-    };
-    match shard.backend.after(&plan.room, question).await {
-        Ok(After::Events(top, events)) => {
-            let last = events.last().and_then(|event| event.position);
-            let whole = last.map_or(since.seq, |last| last.seq) == top.seq;
-            // The ring may hold more than the namespace promises, as long as the archiver is
-            // behind; nobody should come to rely on that.
-            let kept = archived || events.len() <= plan.policy.history_size as usize;
-            if !whole || !kept {
-                return Ok(None);
-            }
-            let publications = given(&events, answer_room);
-            metrics::counter!("chinwag_gateway_recovered_publications_total")
-                .increment(publications.len() as u64);
-            let seq = publications.last().map_or(since.seq, |last| last.offset);
-            let position = Position::new(top.epoch, seq);
-            Ok(Some((position, publications)))
-        }
-        Ok(After::Rewind) => Ok(None),
-        // What cannot be read can be recovered no more than what is gone, and must not keep
-        // somebody out for good.
-        Err(refusal) if matches!(refusal.code, Code::UnrecoverablePosition | Code::Internal) => {
-            Ok(None)
-        }
-        Err(refusal) => Err(refusal),
-    }
-}
-
-/// The first events for which there is room in an answer, which is taken. The rest is read on from the
-/// log, like what any slow reader has missed.
-fn given(events: &[Arc<Delivery>], room: &Cell<usize>) -> Vec<Publication> {
-    let mut given = Vec::new();
-    for publication in events.iter().filter_map(|event| event.publication()) {
-        let Some(left) = room.get().checked_sub(publication.data.len() + 100) else {
-            break;
-        };
-        room.set(left);
-        given.push(publication.clone());
-    }
-    given
 }
 
 /// Makes a prepared subscription live. Answer, and then push what came later, before anything

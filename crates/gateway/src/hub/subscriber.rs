@@ -111,10 +111,13 @@ impl Subscriber {
         level
     }
 
-    /// The room's log has begun an epoch, in which what it has is true.
+    /// The room's log has begun an epoch, in which what it has is true; or it is put out.
     pub fn enter(&mut self, epoch: u64) {
-        if let Stage::Behind(at) | Stage::Reading(at, _) = &mut self.stage {
-            at.epoch = at.epoch.max(epoch);
+        match &mut self.stage {
+            Stage::Behind(at) | Stage::Reading(at, _) => at.epoch = at.epoch.max(epoch),
+            // What waited may not be true in it, and is read again.
+            Stage::Starting(waiting) => waiting.retain(|one| one.position.is_none()),
+            Stage::Live(_) => {}
         }
     }
 

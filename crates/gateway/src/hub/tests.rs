@@ -104,6 +104,51 @@ fn whoever_was_answered_is_told_when_the_room_cannot_be_had() {
     assert_eq!(hub.opened(&room, None).len(), 1);
 }
 
+#[test]
+fn what_was_read_in_one_epoch_is_not_put_before_what_is_heard_in_another() {
+    for (read, heard) in [(2, 1), (1, 2)] {
+        let (hub, room, _connection) = lobby(1_000_000);
+        hub.moved(&room, Position::new(heard, 0));
+        hub.deliver(&delivery(1));
+        assert!(hub.start(&room, 1, Some(Position::new(read, 1))).is_none());
+        assert!(hub.start(&room, 1, Some(Position::new(heard, 1))).is_some());
+    }
+}
+
+#[test]
+fn what_waited_when_an_epoch_began_is_read_again() {
+    let (hub, room, connection) = lobby(1_000_000);
+    hub.deliver(&delivery(1));
+    hub.deliver(&delivery(2));
+    hub.moved(&room, Position::new(2, 2));
+    let (last, later) = hub.start(&room, 1, Some(Position::new(2, 1))).unwrap();
+    assert_eq!((last, later.len()), (Position::new(2, 1), 0));
+    assert!(connection.behind.is_any());
+    assert_eq!(hub.read_on(&room, 1), Some(Position::new(2, 1)));
+}
+
+#[test]
+fn an_event_of_before_takes_no_room_back_into_its_epoch() {
+    let (hub, room, _connection) = lobby(1_000_000);
+    hub.moved(&room, Position::new(2, 0));
+    hub.deliver(&delivery(1));
+    assert_eq!(hub.position(&room), Some(Position::new(2, 1)));
+}
+
+#[test]
+fn who_waits_for_an_epoch_is_told_when_it_begins_and_when_the_room_is_left() {
+    let (hub, room, _connection) = lobby(1_000_000);
+    let mut turned = hub.turned(&room).unwrap();
+    hub.deliver(&delivery(1));
+    assert_eq!(turned.try_recv(), Err(oneshot::error::TryRecvError::Empty));
+    hub.moved(&room, Position::new(2, 1));
+    assert_eq!(turned.try_recv(), Err(oneshot::error::TryRecvError::Closed));
+    let mut turned = hub.turned(&room).unwrap();
+    hub.leave(&room, 1);
+    assert_eq!(turned.try_recv(), Err(oneshot::error::TryRecvError::Closed));
+    assert!(hub.turned(&room).is_none());
+}
+
 proptest! {
     #[test]
     fn what_was_read_and_what_came_meanwhile_meet_without_a_hole(

@@ -13,6 +13,8 @@ pub(crate) enum Wanted {
     Join(usize, Vec<RoomId>),
     /// No more of them.
     Leave(usize, RoomId),
+    /// The room's log is in another epoch than what is heard of it.
+    Look(RoomId),
 }
 
 /// Where threads ask for rooms.

@@ -57,7 +57,6 @@ fn history(loss: Option<u64>, leaves: bool) -> History {
             room,
             events: vec![(1, 1, 0, 0), (2, 2, 0, 2)],
         }],
-        ..History::default()
     }
 }
 
