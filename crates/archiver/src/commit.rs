@@ -53,6 +53,8 @@ impl Consumer for Archiver {
     type Share = Share;
     const ROLE: &'static str = "archiver";
     const TRIM_AFTER: &'static [&'static str] = &["archiver", "fanout"];
+    /// Who waits for the archive waits this much longer, at most.
+    const REST: Duration = Duration::from_millis(100);
 
     async fn open(&self, lease: &Lease, mark: LogId) -> Result<(Share, LogId), Failure> {
         let partition = lease.partition;

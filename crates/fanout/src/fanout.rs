@@ -1,7 +1,7 @@
 //! What a fan-out worker does with a batch: lists, then notices.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chinwag_protocol::event::Content;
 use chinwag_protocol::id::{RoomId, UserId};
@@ -62,6 +62,8 @@ type ByRoom = BTreeMap<RoomId, Happened>;
 impl Consumer for Fanout {
     type Share = Share;
     const ROLE: &'static str = "fanout";
+    /// Nobody sees a list move this late.
+    const REST: Duration = Duration::from_millis(100);
 
     async fn open(&self, lease: &Lease, mark: LogId) -> Result<(Share, LogId), Failure> {
         let partitions = usize::from(self.store.keys().partitions());

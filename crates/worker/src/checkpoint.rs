@@ -5,6 +5,7 @@
 //! others go on; a Redis that is away stops all of them together.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use chinwag_runtime::{Backoff, Context, Delays, Part, Pulse};
 use chinwag_store::lease::Lease;
@@ -12,7 +13,7 @@ use chinwag_store::log::Batch;
 use chinwag_store::{Partition, Store};
 use futures_util::future::join_all;
 use metrics::counter;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::config::{Config, Error};
 use crate::consumer::{Consumer, Failure};
@@ -90,8 +91,12 @@ impl<C: Consumer> Log<'_, C> {
                 Event::Shares => {}
                 Event::Batches(batches) => {
                     self.delays.reset();
+                    let (begun, any) = (Instant::now(), !batches.is_empty());
                     self.round(batches).await;
                     self.tell();
+                    if any {
+                        self.rest(begun.elapsed()).await;
+                    }
                 }
                 Event::Failed(error) => self.weather(&error).await,
             }
@@ -206,6 +211,18 @@ impl<C: Consumer> Log<'_, C> {
         });
         let outcomes = join_all(steps).await;
         self.settle(outcomes).await;
+    }
+
+    /// Lets entries gather after a round that took so long.
+    async fn rest(&mut self, took: Duration) {
+        let rest = C::REST.min(3 * took);
+        if rest > Duration::ZERO {
+            tokio::select! {
+                // Seen by the next read too, if it is the end.
+                _ = self.shares.changed() => {}
+                () = sleep(rest) => {}
+            }
+        }
     }
 
     /// Counts what failed, and lets go of what cannot be worked on any more.

@@ -22,6 +22,11 @@ pub trait Consumer: Send + Sync + 'static {
     /// The roles that must have done an entry before it is trimmed; none: this role does not trim.
     const TRIM_AFTER: &'static [&'static str] = &[];
 
+    /// The most that a worker rests between two rounds with entries: three times as long as the
+    /// round took, up to here. What comes meanwhile is done together, so that a busy log costs few
+    /// calls and commits for many events; when little comes, it is done almost at once.
+    const REST: Duration = Duration::ZERO;
+
     /// Begins with a partition. `mark` is how far its role has done it, as Redis knows.
     ///
     /// Says where to read from. If that is before the mark, entries up to the mark come again.
