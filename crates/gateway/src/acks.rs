@@ -208,7 +208,7 @@ impl Backend {
             Ack::Replicated => {
                 let partition = self.store.keys().of_room(&draft.room);
                 let epoch = sent.receipt.position.epoch;
-                let replicated = self.replicated(partition, epoch, until).await;
+                let replicated = Box::pin(self.replicated(partition, epoch, until)).await;
                 let reached = [Ack::Accepted, Ack::Replicated];
                 (
                     sent,
@@ -217,7 +217,7 @@ impl Backend {
                         .unwrap_or(&Ack::Accepted),
                 )
             }
-            Ack::Archived => self.await_archive(draft, sent, until).await?,
+            Ack::Archived => Box::pin(self.await_archive(draft, sent, until)).await?,
         };
         let (wanted, reached_name) = (wanted.name(), reached.name());
         metrics::counter!("chinwag_gateway_acks_total", "wanted" => wanted, "reached" => reached_name)

@@ -3,16 +3,23 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use chinwag_protocol::code::{Code, Refusal};
 use chinwag_store::Partition;
 use chinwag_store::append::{Appended, Draft};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
+use tokio::time::timeout;
 
 /// Most messages in one call, so that it stays well under a millisecond of Redis's time.
 const BATCH_MESSAGES: usize = 64;
 /// Most bytes in one call, for the same reason.
 const BATCH_BYTES: usize = 64 * 1024;
+/// Calls that may be under way at once. Under load more of them would only make each smaller: a
+/// lane that waits for its turn gathers meanwhile.
+const TURNS: usize = 4;
+/// How long a lane waits for its turn. Another server's silence must not hold it up.
+const TURN_WAIT: Duration = Duration::from_millis(5);
 /// Most messages that wait for one partition. When it is full senders are told to slow down.
 const QUEUE_MESSAGES: usize = 10_000;
 
@@ -28,6 +35,7 @@ pub(crate) struct Waiting {
 /// One queue for each partition.
 pub(crate) struct Batcher {
     lanes: Vec<Mutex<Lane>>,
+    turns: Semaphore,
 }
 
 #[derive(Default)]
@@ -49,6 +57,7 @@ impl Batcher {
     pub(crate) fn new(partitions: u16) -> Self {
         Self {
             lanes: (0..partitions).map(|_| Mutex::default()).collect(),
+            turns: Semaphore::new(TURNS),
         }
     }
 
@@ -73,6 +82,14 @@ impl Batcher {
     pub(crate) fn is_busy(&self) -> bool {
         let busy = |lane: &Mutex<Lane>| lane.lock().is_ok_and(|lane| lane.served);
         self.lanes.iter().any(busy)
+    }
+
+    /// Waits for a turn to make a call, but not for long: nothing if it did not come.
+    pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        if let Ok(turn) = self.turns.try_acquire() {
+            return Some(turn);
+        }
+        timeout(TURN_WAIT, self.turns.acquire()).await.ok()?.ok()
     }
 
     /// The next batch of a lane that the caller serves; empty if it has nothing more to do.

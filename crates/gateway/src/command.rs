@@ -95,16 +95,21 @@ pub(crate) async fn handle(
         return Err(Close::BadRequest);
     }
     match method {
-        Method::Connect(request) => connect::handle(asked, request).await.map(|()| None),
+        // What is rare has its room elsewhere: a connection keeps that of the largest for ever.
+        Method::Connect(request) => Box::pin(connect::handle(asked, request))
+            .await
+            .map(|()| None),
         Method::Subscribe(request) => {
-            subscribe::subscribe(asked, request).await;
+            Box::pin(subscribe::subscribe(asked, request)).await;
             Ok(None)
         }
         Method::Unsubscribe(request) => {
             subscribe::unsubscribe(&asked, &request);
             Ok(None)
         }
-        Method::Refresh(request) => refresh::connection(asked, request).await.map(|()| None),
+        Method::Refresh(request) => Box::pin(refresh::connection(asked, request))
+            .await
+            .map(|()| None),
         Method::SubRefresh(request) => {
             refresh::subscription(&asked, &request);
             Ok(None)

@@ -29,6 +29,7 @@ impl Backend {
     /// Sends batches of a partition until none waits.
     pub(crate) async fn serve(&self, partition: Partition) {
         loop {
+            let _turn = self.batcher.turn().await;
             let mut batch = self.batcher.next(partition);
             if batch.is_empty() {
                 return;

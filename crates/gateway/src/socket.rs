@@ -85,7 +85,7 @@ pub(crate) async fn serve(shard: Rc<Shard>, connection: Rc<Connection>, stream: 
     };
     let end = socket.talk().await;
     socket.reading_on = None;
-    clean_up(&shard, &connection).await;
+    Box::pin(clean_up(&shard, &connection)).await;
     let code = match &end {
         End::Gone => 1000,
         End::Close(code, _) => *code,
@@ -103,7 +103,7 @@ pub(crate) async fn serve(shard: Rc<Shard>, connection: Rc<Connection>, stream: 
     };
     metrics::counter!("chinwag_gateway_disconnects_total", "code" => label).increment(1);
     tracing::debug!(client = %connection.client, code, "connection ended");
-    socket.part(end).await;
+    Box::pin(socket.part(end)).await;
 }
 
 async fn clean_up(shard: &Rc<Shard>, connection: &Rc<Connection>) {
@@ -199,7 +199,7 @@ impl Socket {
                         }
                     }
                 };
-                drop(timeout(CLOSE_TIMEOUT, rest).await);
+                drop(Box::pin(timeout(CLOSE_TIMEOUT, rest)).await);
                 Err(told(&self.connection))
             }
         }

@@ -127,6 +127,6 @@ async fn show_at_once(backend: &Backend, room: &RoomId, sent: &Sent) {
     if sent.receipt.messages == 1
         && let Some((low, high)) = room.direct_pair()
     {
-        room::show(backend, room, &[low, high], sent.receipt.time).await;
+        Box::pin(room::show(backend, room, &[low, high], sent.receipt.time)).await;
     }
 }
