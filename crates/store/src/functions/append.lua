@@ -22,12 +22,22 @@ local AHEAD, SLACK = 300000, 3600000
 
 -- A room as `append` sees it.
 local function append_room(room_key, epoch)
-  local stored = redis.call('HMGET', room_key, 's', 'n', 'e', 'x', 'a', 'b', 'd', 'q')
+  local stored = redis.call('HMGET', room_key, 's', 'n', 'e', 'x', 'a', 'b', 'd', 'q', 'u')
   if not stored[1] then return nil, 'missing' end
   if tonumber(stored[3]) ~= epoch then return nil, 'reconcile' end
   return { tonumber(stored[1]), tonumber(stored[2]), stored[4], archived = tonumber(stored[5] or '0'),
     born = tonumber(stored[6] or '0'), known = tonumber(stored[7] or '0'),
-    level = tonumber(stored[8] or '0') }
+    level = tonumber(stored[8] or '0'), bucket = stored[9] }
+end
+
+-- The time of the oldest event of a ring that is not archived, or of one to come.
+local function oldest_time(state, history)
+  if not state.oldest then
+    local oldest = state.archived < state.first
+      and redis.call('LINDEX', history, state.archived - state.first)
+    state.oldest = oldest and struct.unpack('>I8', oldest, 22) or math.huge
+  end
+  return state.oldest
 end
 
 -- What has to be done about an id that is not remembered before it may be taken for a new one: a
@@ -38,10 +48,7 @@ local function unknown_id(id_time, time, hot, first_bucket, state, history)
   if id_time >= math.max(hot, state.known) + AHEAD then return nil end
   -- Younger than all that could have been forgotten.
   if id_time == 0 and state.known == 0 and state.born >= first_bucket then return nil end
-  if state.archived < state[1] then
-    local oldest = redis.call('LINDEX', history, state.archived - state[1])
-    if oldest and struct.unpack('>I8', oldest, 22) < hot then return 7 end
-  end
+  if oldest_time(state, history) < hot then return 7 end
   if state.archived == 0 then return nil end
   return 6
 end
@@ -57,16 +64,39 @@ local function stands(seq, its_epoch, epoch, state, room_key)
   return last and seq <= last
 end
 
+-- Ends what was written into a room by one call: what is the same for all of it is done once.
+-- Numbers go to Redis as text: it would write them with 17 digits of a fraction.
+local function finish(room_key, history, read, sent, state, seconds, records, readers, size)
+  local last, first = state[1], state.first
+  redis.call('HSET', room_key, 's', string.format('%d', last), 'n', string.format('%d', state[2]))
+  redis.call('RPUSH', history, unpack(records))
+  if #readers > 0 then redis.call('ZADD', read, 'GT', unpack(readers)) end
+  if state[3] then
+    redis.call('PERSIST', history)
+    redis.call('PERSIST', room_key)
+  end
+  if state.fills and state.fills ~= state.bucket then
+    redis.call('HSET', room_key, 'u', state.fills)
+    redis.call('EXPIRE', sent, seconds)
+  end
+  if math.floor(last / 16) ~= math.floor(first / 16) then trim(room_key, history, last, size) end
+end
+
 redis.register_function('append_@V@', function(keys, args)
   local epoch, run = fence(keys[1])
   if not epoch then return need_epoch(run) end
   local time = now()
-  local bucket_seconds = tonumber(args[2])
-  if math.floor(time / 1000 / bucket_seconds) ~= tonumber(args[1]) then
+  local bucket, bucket_seconds = tonumber(args[1]), tonumber(args[2])
+  if math.floor(time / 1000 / bucket_seconds) ~= bucket then
     return redis.error_reply('CLOCK ' .. time)
   end
   local hot = time - bucket_seconds * 1000 + SLACK
-  local first_bucket = (tonumber(args[1]) - 1) * bucket_seconds * 1000
+  local first_bucket = (bucket - 1) * bucket_seconds * 1000
+  -- An id with such a time cannot be in the earlier bucket, whichever clock that was filled by.
+  local fresh = bucket * bucket_seconds * 1000 + AHEAD + SLACK
+  local log, log_id = keys[2], string.format('%d-*', epoch)
+  local stamp = string.format(' %d %d ', epoch, time)
+  local head = struct.pack('>BI8BI8B', 0xcf, epoch, 0xcf, time, 0xcf)
   local result, filled = {}, 0
   local key, arg = 3, 3
   while key <= #keys do
@@ -76,37 +106,49 @@ redis.register_function('append_@V@', function(keys, args)
     local seconds, count = tonumber(args[arg + 3]), tonumber(args[arg + 4])
     arg, key = arg + 5, key + 7
     local state, why = append_room(room_key, epoch)
-    local refused, stalled
-    if not state then refused = (why == 'missing' and mode == 'm') and 5 or 3 end
-    if state and seconds > 0 and state[3] ~= mode .. seconds then
-      state[3] = mode .. seconds
-      redis.call('HSET', room_key, 'x', state[3])
+    local refused, stalled, member
+    local records, readers = {}, {}
+    if not state then
+      refused = (why == 'missing' and mode == 'm') and 5 or 3
+    else
+      state.first = state[1]
+      if seconds > 0 and state[3] ~= mode .. seconds then
+        state[3] = mode .. seconds
+        redis.call('HSET', room_key, 'x', state[3])
+      end
     end
-    local function answer(status, seq, written_epoch, written_time, messages)
-      result[filled + 1], result[filled + 2], result[filled + 3] = status, seq, written_epoch
-      result[filled + 4], result[filled + 5] = written_time, messages
-      result[filled + 6], result[filled + 7] = state and state.archived or 0, state and state.level or 0
-      filled = filled + 7
-    end
+    local archived, level = state and state.archived or 0, state and state.level or 0
     for _ = 1, count do
       local sender, id, id_time, flags = args[arg], args[arg + 1], tonumber(args[arg + 2]), args[arg + 3]
       local counts, tail = tonumber(args[arg + 4]), args[arg + 5]
       arg = arg + 6
-      local field, earlier, why_not = sender .. ' ' .. id, false, nil
       local follows, followed, followed_time
       if flags == '2' or flags == '3' then
         follows, followed_time = sender .. ' ' .. args[arg], tonumber(args[arg + 1])
         arg = arg + 2
       end
+      local status, seq, its_epoch, its_time, messages
+      if mode == 'm' and sender ~= '' and state and sender ~= member then
+        if redis.call('HEXISTS', members, sender) == 1 then member = sender else status = 4 end
+      end
       if refused then
-        answer(refused, 0, epoch, time, 0)
-      elseif mode == 'm' and sender ~= '' and redis.call('HEXISTS', members, sender) == 0 then
-        answer(4, 0, epoch, time, 0)
+        status = refused
       elseif stalled then
-        answer(9, 0, epoch, time, 0)
-      else
-        local seq, its_epoch, its_time, messages
-        if id ~= '' then
+        status = status or 9
+      elseif not status then
+        local field = sender .. ' ' .. id
+        local looked = flags == '1' or flags == '3'
+        local earlier, known
+        seq, messages = state[1] + 1, state[2] + counts
+        local number = string.format('%d', seq)
+        local place = number .. stamp .. string.format('%d', messages)
+        -- Whether it is certain that the id is new, or already written down as used.
+        local noted = id == ''
+        if not noted and id_time >= fresh and not follows
+          and not unknown_id(id_time, time, hot, first_bucket, state, history) then
+          noted = redis.call('HSETNX', sent, field, place) == 1
+        end
+        if not noted then
           if follows then
             local both = redis.call('HMGET', sent, field, follows)
             earlier, followed = both[1], both[2]
@@ -115,45 +157,56 @@ redis.register_function('append_@V@', function(keys, args)
           end
           earlier = earlier or redis.call('HGET', sent_before, field)
           if earlier then
-            seq, its_epoch, its_time, messages = string.match(earlier, '(%d+) (%d+) (%d+) (%d+)')
-            seq, its_epoch = tonumber(seq), tonumber(its_epoch)
-            -- Lost with a tail that another server had; the archive may have it elsewhere.
-            if not stands(seq, its_epoch, epoch, state, room_key) then earlier, why_not = false, 6 end
+            local was_seq, was_epoch, was_time, was_messages =
+              string.match(earlier, '(%d+) (%d+) (%d+) (%d+)')
+            was_seq, was_epoch = tonumber(was_seq), tonumber(was_epoch)
+            if stands(was_seq, was_epoch, epoch, state, room_key) then
+              status, seq, its_epoch, its_time = 2, was_seq, was_epoch, tonumber(was_time)
+              messages = tonumber(was_messages)
+            elseif not looked then
+              -- Lost with a tail that another server had; the archive may have it elsewhere.
+              status = 6
+            end
           else
-            why_not = unknown_id(id_time, time, hot, first_bucket, state, history)
+            status = unknown_id(id_time, time, hot, first_bucket, state, history)
+            if status == 6 and looked then status = nil end
           end
-          if why_not == 6 and (flags == '1' or flags == '3') then why_not = nil end
-        end
-        if follows and not earlier and not why_not then
-          followed = followed or redis.call('HGET', sent_before, follows)
-          if followed then
-            local its_seq, in_epoch = string.match(followed, '(%d+) (%d+)')
-            if not stands(tonumber(its_seq), tonumber(in_epoch), epoch, state, room_key) then why_not = 11 end
-          else
-            why_not = FOLLOWED[unknown_id(followed_time, time, hot, first_bucket, state, history) or 8]
-          end
-        end
-        if earlier then
-          answer(2, seq, its_epoch, tonumber(its_time), tonumber(messages))
-        elseif why_not then
-          answer(why_not, 0, epoch, time, 0)
-          stalled = why_not == 6 or why_not == 11
-        else
-          write(keys[2], room_key, history, channel, room, epoch, time, state, counts, tail,
-            size)
-          seq, messages = state[1], state[2]
-          if id ~= '' then
-            redis.call('HSET', sent, field, seq .. ' ' .. epoch .. ' ' .. time .. ' ' .. messages)
-            if redis.call('HLEN', sent) == 1 then
-              redis.call('EXPIRE', sent, 2 * bucket_seconds)
+          if follows and not status then
+            followed = followed or redis.call('HGET', sent_before, follows)
+            if followed then
+              local was_seq, was_epoch = string.match(followed, '(%d+) (%d+)')
+              if not stands(tonumber(was_seq), tonumber(was_epoch), epoch, state, room_key) then
+                status = 11
+              end
+            else
+              status = FOLLOWED[unknown_id(followed_time, time, hot, first_bucket, state, history) or 8]
             end
           end
+          if not status then redis.call('HSET', sent, field, place) end
+        end
+        if not status then
+          status = 1
+          local record = struct.pack('>BBBI8', 0x99, 1, 0xcf, seq) .. head
+            .. struct.pack('>I8', messages) .. tail
+          redis.call('XADD', log, log_id, 'r', room, 'e', record)
+          redis.call('SPUBLISH', channel, record)
+          records[#records + 1] = record
+          state[1], state[2] = seq, messages
+          if id ~= '' then state.fills = args[1] end
           if mode == 'm' and counts == 1 and sender ~= '' then
-            redis.call('ZADD', read, 'GT', seq, sender)
+            readers[#readers + 1] = number
+            readers[#readers + 1] = sender
           end
-          answer(1, seq, epoch, time, messages)
         end
       end
+      stalled = stalled or status == 6 or status == 11
+      result[filled + 1], result[filled + 2], result[filled + 3] = status, seq or 0, its_epoch or epoch
+      result[filled + 4], result[filled + 5] = its_time or time, messages or 0
+      result[filled + 6], result[filled + 7] = archived, level
+      filled = filled + 7
+    end
+    if #records > 0 then
+      finish(room_key, history, read, sent, state, 2 * bucket_seconds, records, readers, size)
     end
   end
   return result
