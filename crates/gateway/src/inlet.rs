@@ -5,6 +5,7 @@
 //! [`ShardEvent::Opened`] stands: all that comes after it is newer than the position it names.
 
 mod answer;
+mod event;
 mod probe;
 mod room;
 mod wish;
@@ -16,9 +17,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chinwag_protocol::id::{Incarnation, RoomId};
-use chinwag_protocol::position::Position;
 use chinwag_runtime::{Backoff, Context, Part};
-use chinwag_store::channel::{Heard, Listener, Notice, Order, Signal};
+use chinwag_store::channel::{Heard, Listener, Notice, Signal};
 use chinwag_store::record;
 use tokio::sync::mpsc;
 
@@ -30,6 +30,7 @@ use crate::inlet::room::{Offered, Room};
 use crate::inlet::work::{Done, Work};
 use crate::orders::Orders;
 
+pub(crate) use crate::inlet::event::ShardEvent;
 pub(crate) use crate::inlet::wish::{Wanted, WishList, Wishes};
 
 /// What was heard and not handled yet. When it is full the rest is dropped and every room looked at.
@@ -50,35 +51,6 @@ const SILENT: Duration = Duration::from_millis(3_500);
 const SWEEP: Duration = Duration::from_millis(500);
 /// How often it is looked whether what is published is heard.
 const PROBE: Duration = Duration::from_secs(2);
-
-/// What a thread is handed.
-#[derive(Debug, Clone)]
-pub(crate) enum ShardEvent {
-    /// Something was said in a room it wants.
-    Delivery(Arc<Delivery>),
-    /// It gets what comes after `position` of a room that it asked for; or cannot.
-    Opened(RoomId, Option<Position>),
-    /// A room's log has begun an epoch; up to the position everybody has everything.
-    Epoch(RoomId, Position),
-    /// A room's readers here have something that is no longer true, or lack something that
-    /// cannot be had. It stands at the position.
-    Broken(RoomId, Position),
-    /// More came in a room than is handed out. It stands at the position, and all of it can be had
-    /// from its log.
-    Skipped(RoomId, Position),
-    /// Notices and orders may have been lost.
-    Missed,
-    /// Something about users of this gateway.
-    Notice(Arc<Notice>),
-    /// An order to all gateways. One that was not heard when it was given concerns the connections
-    /// that had begun by then, in milliseconds since 1970.
-    Order(Arc<Order>, Option<u64>),
-    /// Rooms are archived up to these places.
-    Archived(Arc<Vec<(RoomId, Position)>>),
-    /// The gateway has another name, and hears what is said to it: what is held is to be held under
-    /// this one.
-    Renamed(Incarnation),
-}
 
 /// The task behind the listening connection.
 pub(crate) struct Inlet {

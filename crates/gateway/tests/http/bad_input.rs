@@ -137,7 +137,7 @@ async fn rooms_and_messages() {
         (
             &messages,
             json!({"body": 1, "room": "lobby"}),
-            "unknown field `room`, expected one of `id`, `body`, `ack`",
+            "unknown field `room`, expected one of `id`, `body`, `ack`, `after`",
         ),
         (
             "/v1/rooms/a%7Bb%7D/messages",
