@@ -188,7 +188,15 @@ redis.register_function('append_@V@', function(keys, args)
           status = 1
           local record = struct.pack('>BBBI8', 0x99, 1, 0xcf, seq) .. head
             .. struct.pack('>I8', messages) .. tail
-          redis.call('XADD', log, log_id, 'r', room, 'e', record)
+          local added = redis.pcall('XADD', log, log_id, 'r', room, 'e', record)
+          if type(added) == 'table' then
+            -- Nothing may say that it is there, or it would be acknowledged when it comes again.
+            if id ~= '' then redis.call('HDEL', sent, sender .. ' ' .. id) end
+            if #records > 0 then
+              finish(room_key, history, read, sent, state, 2 * bucket_seconds, records, readers, size)
+            end
+            return added
+          end
           redis.call('SPUBLISH', channel, record)
           records[#records + 1] = record
           state[1], state[2] = seq, messages

@@ -333,3 +333,47 @@ async fn a_full_server_that_was_restarted_is_still_read_from() {
     let resumed = store.resume(&room, position, 10).await.unwrap();
     assert!(matches!(resumed, Resumed::Continues { events, .. } if events.len() == 1));
 }
+
+#[tokio::test]
+async fn what_the_log_refuses_is_not_taken_for_written_when_it_comes_again() {
+    let (redis, store) = store().await;
+    let room = room("lobby");
+    let partition = store.keys().of_room(&room);
+    // An id with a time is looked up and noted in one step, before the log is asked.
+    let id = format!(
+        "{:08x}-{:04x}-7000-8000-000000000001",
+        store.now() >> 16,
+        store.now() & 0xffff
+    );
+    assert!(MessageId::new(&id).unwrap().time().is_some());
+    written(append(&store, says(&room, CHANNEL, "ann", "m-1", "one"), (0, 0)).await);
+    let mut connection = redis.connection().unwrap();
+    let keys: Vec<String> = redis::cmd("KEYS")
+        .arg("log:*")
+        .query(&mut connection)
+        .unwrap();
+    let log = &keys[0];
+    // An entry of an epoch to come: nothing of this one can follow it.
+    redis::cmd("XADD")
+        .arg(log)
+        .arg("99-1")
+        .arg(&["x", "y"])
+        .query::<String>(&mut connection)
+        .unwrap();
+    let draft = || says(&room, CHANNEL, "ann", &id, "two");
+    assert!(store.append(partition, &[draft()]).await.is_err());
+    redis::cmd("XDEL")
+        .arg(log)
+        .arg("99-1")
+        .query::<i64>(&mut connection)
+        .unwrap();
+    redis::cmd("XSETID")
+        .arg(log)
+        .arg("1-1")
+        .query::<()>(&mut connection)
+        .unwrap();
+    let receipt = written(append(&store, draft(), (0, 0)).await);
+    assert_eq!(receipt.position.seq, 2);
+    let again = append(&store, draft(), (0, 0)).await;
+    assert_eq!(again, Appended::Repeated(receipt));
+}
