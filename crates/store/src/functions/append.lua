@@ -141,14 +141,13 @@ redis.register_function('append_@V@', function(keys, args)
         local earlier, known
         seq, messages = state[1] + 1, state[2] + counts
         local number = string.format('%d', seq)
-        local place = number .. stamp .. string.format('%d', messages)
-        -- Whether it is certain that the id is new, or already written down as used.
-        local noted = id == ''
-        if not noted and id_time >= fresh and not follows
+        -- Whether it is certain that the id is new.
+        local is_new = id == ''
+        if not is_new and id_time >= fresh and not follows
           and not unknown_id(id_time, time, hot, first_bucket, state, history) then
-          noted = redis.call('HSETNX', sent, field, place) == 1
+          is_new = redis.call('HEXISTS', sent, field) == 0
         end
-        if not noted then
+        if not is_new then
           if follows then
             local both = redis.call('HMGET', sent, field, follows)
             earlier, followed = both[1], both[2]
@@ -182,7 +181,6 @@ redis.register_function('append_@V@', function(keys, args)
               status = FOLLOWED[unknown_id(followed_time, time, hot, first_bucket, state, history) or 8]
             end
           end
-          if not status then redis.call('HSET', sent, field, place) end
         end
         if not status then
           status = 1
@@ -190,8 +188,6 @@ redis.register_function('append_@V@', function(keys, args)
             .. struct.pack('>I8', messages) .. tail
           local added = redis.pcall('XADD', log, log_id, 'r', room, 'e', record)
           if type(added) == 'table' then
-            -- Nothing may say that it is there, or it would be acknowledged when it comes again.
-            if id ~= '' then redis.call('HDEL', sent, sender .. ' ' .. id) end
             if #records > 0 then
               finish(room_key, history, read, sent, state, 2 * bucket_seconds, records, readers, size)
             end
@@ -200,7 +196,11 @@ redis.register_function('append_@V@', function(keys, args)
           redis.call('SPUBLISH', channel, record)
           records[#records + 1] = record
           state[1], state[2] = seq, messages
-          if id ~= '' then state.fills = args[1] end
+          if id ~= '' then
+            -- After the log: what is not there must not be called repeated when it comes again.
+            redis.call('HSET', sent, field, number .. stamp .. string.format('%d', messages))
+            state.fills = args[1]
+          end
           if mode == 'm' and counts == 1 and sender ~= '' then
             readers[#readers + 1] = number
             readers[#readers + 1] = sender
