@@ -22,6 +22,7 @@ mod settle;
 mod stage;
 mod system;
 mod topology;
+mod visitor;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +32,7 @@ use clap::ValueEnum;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
 
 pub use args::Chaos;
 pub use fault::Fault;
@@ -46,6 +48,9 @@ use result::{Outcome, Trouble};
 use run::Run;
 use stage::{Size, Stage};
 use system::{Plan, System};
+
+/// How long observers look on when visitors are gone for good: longer than ghosts may be seen.
+const GONE: Duration = Duration::from_secs(19);
 
 /// Plays and prints what came of it.
 ///
@@ -142,6 +147,28 @@ fn faults(chaos: &Chaos, system: &System) -> Vec<Fault> {
     possible
 }
 
+/// Visitors come and go, and it is looked who is shown to be there.
+fn watch_presence(run: &Run, acts: &watch::Receiver<Act>) -> Result<JoinSet<Result<()>>> {
+    let (stage, doors) = (&run.stage, &run.system.proxies);
+    let door = |number: usize| {
+        let proxy = doors.get(number % doors.len().max(1));
+        proxy.map(|proxy| proxy.port).context("no gateway")
+    };
+    let mut tasks = JoinSet::new();
+    for visitor in 0..stage.visitors.len() {
+        let (door, acts) = (door(visitor)?, acts.clone());
+        tasks.spawn(visitor::visit(Arc::clone(stage), visitor, door, acts));
+    }
+    let first = u32::try_from(stage.accounts.len() + stage.visitors.len())?;
+    tasks.spawn(observer::observe(
+        Arc::clone(stage),
+        run.system.doors.clone(),
+        first,
+    ));
+    tasks.spawn(visitor::host(Arc::clone(stage), door(1)?, first + 1));
+    Ok(tasks)
+}
+
 /// Everybody plays, faults are made, and all comes to rest. What did not, if anything.
 async fn play(
     chaos: &Chaos,
@@ -161,11 +188,7 @@ async fn play(
         };
         players.spawn(player::play(part, Arc::clone(&run.stage), acts.clone()));
     }
-    let mut observers = JoinSet::new();
-    observers.spawn(observer::observe(
-        Arc::clone(&run.stage),
-        run.system.doors.clone(),
-    ));
+    let mut observers = watch_presence(run, &acts)?;
     tokio::select! {
         done = run.all(faults, injections) => done?,
         Some(ended) = players.join_next() => {
@@ -174,12 +197,15 @@ async fn play(
         }
     }
     act.send_replace(Act::Listen);
+    let gone = Instant::now() + GONE;
     let mut unsettled = settle::settle(&mut run.system, &run.stage).await;
     // What was written down until then is to be looked into all the more.
     if let Err(error) = settle::finals(&run.system, &run.stage).await {
         unsettled.get_or_insert(format!("{error:#}"));
     }
+    sleep_until(gone).await;
     act.send_replace(Act::End);
+    observers.shutdown().await;
     while let Some(ended) = players.join_next().await {
         ended??;
     }

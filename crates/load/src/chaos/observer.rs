@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use hyper::Method;
 use tokio::time::{Instant, sleep};
 
+use crate::account::Account;
 use crate::chaos::http;
 use crate::chaos::stage::Stage;
 use crate::chaos::system::Doors;
@@ -17,17 +18,17 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// An answer that took longer tells of another time than that of its coming.
 const FRESH: Duration = Duration::from_millis(500);
 
-/// Asks for one user after the other, through one gateway after the other.
+/// Asks for one user after the other, through one gateway after the other, as observer `me`.
 ///
 /// # Errors
 /// If there is nobody to ask as.
-pub(crate) async fn observe(stage: Arc<Stage>, doors: Doors) -> Result<()> {
-    let me = u32::try_from(stage.accounts.len())?;
+pub(crate) async fn observe(stage: Arc<Stage>, doors: Doors, me: u32) -> Result<()> {
     let token = &stage.accounts.first().context("no account")?.token;
+    let all: Vec<&Account> = stage.accounts.iter().chain(&stage.visitors).collect();
     for turn in 0usize.. {
         sleep(PAUSE).await;
-        let number = turn % stage.accounts.len();
-        let account = stage.accounts.get(number).context("no account")?;
+        let number = turn % all.len();
+        let account = all.get(number).context("no account")?;
         let ports = doors.well();
         let Some(port) = ports.get(turn % ports.len().max(1)) else {
             continue;

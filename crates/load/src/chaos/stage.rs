@@ -16,6 +16,8 @@ use crate::chaos::pulse::Pulse;
 use crate::chaos::recorder::Recorder;
 use crate::check::history::What;
 
+/// How many come and go.
+const VISITORS: usize = 8;
 /// Members of each room, who stay.
 const MEMBERS: usize = 6;
 /// Of so many rooms one is open, and has one who comes and goes.
@@ -46,6 +48,8 @@ pub(crate) struct Stage {
     pub pulse: Pulse,
     /// Each client is one user with one session.
     pub accounts: Vec<Account>,
+    /// Those who come and go. Their numbers follow those of the clients.
+    pub visitors: Vec<Account>,
     pub rooms: Vec<Room>,
     numbers: HashMap<String, u32>,
     /// Gateways in the order in which they were first met; one that was started anew is another.
@@ -58,7 +62,8 @@ impl Stage {
     /// # Errors
     /// If that is refused.
     pub async fn set(recorder: Recorder, size: Size, gateways: &[u16]) -> Result<Self> {
-        let accounts = register(size.clients, gateways).await?;
+        let mut accounts = register(size.clients + VISITORS, gateways).await?;
+        let visitors = accounts.split_off(size.clients.min(accounts.len()));
         let mut rooms = Vec::with_capacity(size.rooms);
         for number in 0..size.rooms {
             let port = *gateways
@@ -78,6 +83,7 @@ impl Stage {
             recorder,
             pulse,
             accounts,
+            visitors,
             rooms,
             numbers,
             gateways: Mutex::default(),
