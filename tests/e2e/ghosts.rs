@@ -96,6 +96,8 @@ impl Scene {
                 && !line.contains("\"gone\"")
                 // To begin anew behind what was taken back is another matter.
                 && !line.contains("\"3010\"")
+                // Who goes without a word was not put out either.
+                && !line.contains("\"other\"")
                 && !line.ends_with(" 0")
         };
         let closed: Vec<&str> = metrics.lines().filter(closed).collect();

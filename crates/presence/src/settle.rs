@@ -38,13 +38,24 @@ impl Settler {
     /// The sessions are read first and the living gateways after them, so that no session of a
     /// young gateway is taken for one of a dead gateway. See [`Living`].
     pub async fn settle(&self, users: &[UserId]) -> Result<usize> {
+        self.settle_without(users, None).await
+    }
+
+    /// The same for users of a gateway that is known to be dead. Who was alive in a list that was
+    /// read a moment ago may have died since, and is swept but once.
+    pub async fn settle_without(
+        &self,
+        users: &[UserId],
+        gone: Option<&Incarnation>,
+    ) -> Result<usize> {
         let unique: BTreeSet<&UserId> = users.iter().collect();
         let unique: Vec<UserId> = unique.into_iter().cloned().collect();
         let mut went = 0;
         for some in unique.chunks(AT_ONCE) {
             let sessions = self.store.gateways_of(some).await?;
             let seen = sessions.into_keys().collect();
-            let dead = self.dead_of(&seen).await?;
+            let mut dead = self.dead_of(&seen).await?;
+            dead.extend(gone.filter(|gone| !dead.contains(gone)).cloned());
             went += self.settle_knowing(some, &dead).await?;
         }
         Ok(went)

@@ -128,7 +128,7 @@ impl Sweeper {
     async fn sweep_partition(&self, gateway: &Process, partition: Partition) -> Result<usize> {
         let (store, name) = (&self.settler.store, &gateway.incarnation);
         let users = store.held_users(partition, name).await?;
-        let ghosts = self.settler.settle(&users).await?;
+        let ghosts = self.settler.settle_without(&users, Some(name)).await?;
         if ghosts > 0 {
             let beyond = Duration::from_millis(store.now().saturating_sub(gateway.expiry));
             histogram!("chinwag_presence_ghost_seconds").record(beyond);

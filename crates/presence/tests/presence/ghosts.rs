@@ -115,3 +115,23 @@ async fn a_partition_that_was_swept_before_is_swept_by_its_next_owner() {
     .await;
     worker.stop().await;
 }
+
+#[tokio::test]
+async fn who_ends_a_moment_after_having_been_seen_alive_leaves_no_ghosts() {
+    let stage = Stage::new().await;
+    for name in ["ann", "bob"] {
+        stage.register(name).await;
+    }
+    let worker = stage.start();
+    let gateway = stage.gateway("one", Duration::from_secs(60)).await;
+    for name in ["ann", "bob"] {
+        gateway.opens(name).await;
+        stage.becomes(name, true).await;
+    }
+    // The worker remembers for a second who is alive, and sweeps within half of one.
+    stage.store.retire_gateway(&gateway.name).await.unwrap();
+    for name in ["ann", "bob"] {
+        stage.becomes(name, false).await;
+    }
+    worker.stop().await;
+}
