@@ -21,7 +21,7 @@ fn play(shapes: &str, more: &[&str]) -> Vec<Value> {
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}{output:?}");
     let outcomes = std::fs::read_to_string(&json).unwrap();
-    let outcomes = outcomes.lines().map(|line| serde_json::from_str(line));
+    let outcomes = outcomes.lines().map(serde_json::from_str);
     let outcomes: Vec<Value> = outcomes.collect::<Result<_, _>>().unwrap();
     for outcome in &outcomes {
         for bad in [
