@@ -8,6 +8,7 @@
 //! - `rubbish`: bad input of every kind gets a precise answer and changes nothing.
 //! - `presence`: who is online, also after a gateway has died.
 //! - `ghosts`: who is shown online when Redis has lost, or was never told, who came and went.
+//! - `owner`: workers stop, die, stand still and stand by, and each partition has one owner.
 //! - `drain`: a gateway lets go at a pace; a flood of logins waits behind chat.
 //! - `full`: Redis has no room, or cannot write.
 //! - `orders`: what the server API orders is done, also by who did not hear it.
@@ -42,6 +43,7 @@ mod ghosts;
 mod ops;
 mod orders;
 mod overload;
+mod owner;
 mod presence;
 mod restart;
 mod rubbish;

@@ -147,7 +147,7 @@ pub const KEYS: &[Row] = &[
     row(GATEWAY, "api.key", SECRET, "", "The key of the server API under /api. Empty: there is no server API."),
     row(GATEWAY, "api.key_file", Path, "", "A file that holds api.key."),
 
-    row(WORKERS, "worker.lease_ms", Integer(500, 60_000), "5000", "How long a worker that has gone silent keeps its partitions; others take them over within a fifth of it more."),
+    row(WORKERS, "worker.lease_ms", Integer(500, 60_000), "5000", "How long a worker that has gone silent keeps its partitions; then others take them over at once."),
     row(LOG_WORKERS, "worker.batch", Integer(1, 5_000), "500", "Most log entries done at once."),
     row(FANOUT, "fanout.activity_interval_ms", Integer(100, 600_000), "5000", "How often a room moves up in the lists of its members, at most."),
     row(FANOUT, "fanout.large_room", Integer(1, 100_000), "250", "A room of more members than this is large."),

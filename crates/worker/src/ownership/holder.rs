@@ -340,6 +340,11 @@ impl Holder {
 
     /// Asks for everything back.
     pub fn want_nothing(&self) {
+        tracing::info!(
+            role = self.role,
+            partitions = self.renewed.len(),
+            "handing partitions over"
+        );
         self.holds
             .send_modify(|holds| holds.values_mut().for_each(|hold| hold.wanted = false));
     }
