@@ -65,6 +65,9 @@ pub enum Scenario {
     Chaos(Box<Chaos>),
     /// Fixed shapes of traffic, the same for every server, and what they cost
     Bench(Box<Bench>),
+    /// Holds connections for a benchmark, in a process of its own
+    #[command(hide = true)]
+    Hold,
 }
 
 /// Rooms in which one member each writes.
@@ -186,7 +189,7 @@ fn url(text: &str) -> Result<String, String> {
     }
 }
 
-fn count(text: &str) -> Result<usize, String> {
+pub(crate) fn count(text: &str) -> Result<usize, String> {
     within(text, 1, 1_000_000)
 }
 

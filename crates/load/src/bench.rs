@@ -11,10 +11,14 @@ mod cpu;
 mod dialect;
 mod engine;
 mod frame;
+mod history;
+mod hold;
 mod http;
+mod idle;
 mod ledger;
 mod outcome;
 mod play;
+mod resume;
 mod setup;
 mod shape;
 mod socket;
@@ -28,8 +32,11 @@ pub use outcome::Outcome;
 pub use play::{Play, play};
 pub use shape::{Shape, Size};
 
+pub(crate) use hold::hold;
+
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -71,39 +78,78 @@ pub(crate) async fn run(load: &Load, bench: &Bench) -> Result<()> {
     Ok(())
 }
 
+/// The system that is measured.
+pub(crate) struct Stage {
+    pub urls: Vec<String>,
+    /// The file of the secret of its tokens.
+    pub secret: Option<PathBuf>,
+    pub watched: Vec<Watched>,
+}
+
+impl Stage {
+    fn play(&self, bench: &Bench, shape: &str) -> Play {
+        Play {
+            label: bench.label.clone(),
+            shape: shape.to_owned(),
+            size: Shape::S1.size(),
+            doors: Vec::new(),
+            seconds: bench.seconds,
+            warm_up: bench.warm_up,
+            bytes: bench.bytes,
+            core: bench.own_core(),
+            watched: self.watched.clone(),
+        }
+    }
+}
+
 /// Plays a shape once.
 async fn once(load: &Load, bench: &Bench, shape: Shape) -> Result<Outcome> {
     let system = match bench.start {
         true => Some(System::start(bench).await?),
         false => None,
     };
-    let urls = system.as_ref().map_or(&load.urls, |system| &system.urls);
-    let secret = system.as_ref().map(|system| system.secret.as_path());
-    let secret = secret.or(load.token_secret_file.as_deref());
-    let watched = match &system {
-        Some(system) => system.watched(),
-        None => cpu::at(urls, &bench.pids)?,
+    let stage = match &system {
+        Some(system) => Stage {
+            urls: system.urls.clone(),
+            secret: Some(system.secret.clone()),
+            watched: system.watched(),
+        },
+        None => Stage {
+            urls: load.urls.clone(),
+            secret: load.token_secret_file.clone(),
+            watched: cpu::at(&load.urls, &bench.pids)?,
+        },
     };
-    let size = bench.size(shape);
-    let cast = Cast::gather(urls, secret, size.rooms, size.members, 1).await?;
-    tokio::time::sleep(SETTLING).await;
-    let play = Play {
-        label: bench.label.clone(),
-        shape: shape.name().to_owned(),
-        size,
-        doors: cast.doors(urls)?,
-        seconds: bench.seconds,
-        warm_up: bench.warm_up,
-        bytes: bench.bytes,
-        core: bench.own_core(),
-        watched,
+    let outcome = match shape {
+        Shape::Idle => idle::run(bench, &stage).await?,
+        Shape::Resume => resume::run(bench, &stage).await?,
+        Shape::History => history::run(bench, &stage).await?,
+        _ => conversation(bench, shape, &stage).await?,
     };
-    let dialect = Centrifuge::new(&cast);
-    let (tell, told) = oneshot::channel();
-    std::thread::spawn(move || drop(tell.send(play::play(&play, dialect))));
-    let outcome = told.await.context("the generator has ended")??;
     if let Some(system) = system {
         system.end(bench.keep);
     }
     Ok(outcome)
+}
+
+async fn conversation(bench: &Bench, shape: Shape, stage: &Stage) -> Result<Outcome> {
+    let (size, secret) = (bench.size(shape), stage.secret.as_deref());
+    let cast = Cast::gather(&stage.urls, secret, size.rooms, size.members, 1).await?;
+    tokio::time::sleep(SETTLING).await;
+    let play = Play {
+        size,
+        doors: cast.doors(&stage.urls)?,
+        ..stage.play(bench, shape.name())
+    };
+    apart(None, move || play::play(&play, Centrifuge::new(&cast))).await
+}
+
+/// Does something on a thread of its own, which may be given up.
+async fn apart<T: Send + 'static>(
+    core: Option<usize>,
+    act: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let (tell, told) = oneshot::channel();
+    std::thread::spawn(move || drop(tell.send(cpu::on_core(core, act))));
+    told.await.context("the generator has ended")?
 }

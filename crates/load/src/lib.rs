@@ -40,6 +40,7 @@ pub async fn run(load: Load) -> anyhow::Result<()> {
     match (&load.scenario, script::Script::of(&load)) {
         (Scenario::Idle(idle), _) => idle::run(&load, idle).await,
         (Scenario::Chaos(chaos), _) => chaos::run(chaos).await,
+        (Scenario::Hold, _) => bench::hold(),
         (Scenario::Bench(bench), _) => bench::run(&load, bench).await,
         (_, Some(script)) => play::play(&load, &script).await,
         (_, None) => Ok(()),

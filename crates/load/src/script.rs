@@ -61,7 +61,9 @@ impl Script {
                 ..Self::steady("slow readers", steady)
             },
             Scenario::Hot(hot) => Self::hot(hot),
-            Scenario::Idle(_) | Scenario::Chaos(_) | Scenario::Bench(_) => return None,
+            Scenario::Idle(_) | Scenario::Chaos(_) | Scenario::Bench(_) | Scenario::Hold => {
+                return None;
+            }
         };
         Some(script)
     }

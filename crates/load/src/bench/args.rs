@@ -67,6 +67,12 @@ pub struct Bench {
     /// Members of each room, instead of the shape's
     #[arg(long)]
     pub members: Option<usize>,
+    /// Connections of idle and resume, each a user's
+    #[arg(long, default_value_t = 10_000, value_parser = crate::args::count)]
+    pub connections: usize,
+    /// How many connections of resume are being made at once
+    #[arg(long, default_value_t = 1000, value_parser = crate::args::count)]
+    pub at_once: usize,
     /// Messages that a sender has outstanding, instead of the shape's
     #[arg(long)]
     pub window: Option<usize>,

@@ -13,7 +13,7 @@ use super::socket::{Said, Socket};
 use super::timer::Timer;
 
 /// Connections that are being made at once.
-const AT_ONCE: usize = 128;
+pub(crate) const AT_ONCE: usize = 128;
 /// How long nobody may come before the rest is given up.
 const COMING: Duration = Duration::from_secs(20);
 /// How often it is looked whether messages are overdue.
@@ -54,6 +54,10 @@ pub(crate) struct Engine<D> {
     text: String,
     text_bytes: usize,
     pub bytes_in: u64,
+    /// Connections that are being made at once.
+    pub at_once: usize,
+    /// When each began to connect.
+    started: Vec<u64>,
 }
 
 impl<D: Dialect> Engine<D> {
@@ -72,6 +76,8 @@ impl<D: Dialect> Engine<D> {
             text: String::new(),
             text_bytes,
             bytes_in: 0,
+            at_once: AT_ONCE,
+            started: Vec::new(),
         })
     }
 
@@ -93,7 +99,8 @@ impl<D: Dialect> Engine<D> {
         let mut events = Events::with_capacity(1024);
         let all = doors.len();
         while self.ledger.ready < all {
-            while self.sockets.len() < all && self.sockets.len() - self.ledger.ready < AT_ONCE {
+            while self.sockets.len() < all && self.sockets.len() - self.ledger.ready < self.at_once
+            {
                 let member = self.sockets.len();
                 let door = *doors.get(member).context("a door for each")?;
                 self.connect(member, door, sources(member))?;
@@ -123,7 +130,19 @@ impl<D: Dialect> Engine<D> {
             Interest::READABLE | Interest::WRITABLE,
         )?;
         self.sockets.push(socket);
+        self.started.push(self.now());
         Ok(())
+    }
+
+    /// How long each member took to come, in nanoseconds.
+    pub fn comings(&self) -> impl Iterator<Item = u64> {
+        let comings = self.ledger.comings().iter().zip(&self.started);
+        comings.filter_map(|(come, started)| Some((*come)?.saturating_sub(*started)))
+    }
+
+    /// Everybody goes; what they know stays.
+    pub fn part(self) -> D {
+        self.dialect
     }
 
     /// Plays until then.
@@ -162,7 +181,7 @@ impl<D: Dialect> Engine<D> {
     /// # Errors
     /// If the system refuses to wait.
     pub fn drain(&mut self, until: Instant) -> Result<()> {
-        let step = Duration::from_millis(50);
+        let step = Duration::from_millis(5);
         while Instant::now() < until && self.ledger.incomplete().0 > 0 {
             self.run(Instant::now() + step, &mut Sending::Nobody)?;
         }

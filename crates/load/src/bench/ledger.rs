@@ -26,7 +26,8 @@ struct Message {
 /// All messages of a run, and what is counted of them.
 #[derive(Debug)]
 pub(crate) struct Ledger {
-    members: u32,
+    /// Who is to have each message.
+    pub listeners: u32,
     rooms: usize,
     senders: usize,
     messages: Vec<Message>,
@@ -60,7 +61,7 @@ impl Ledger {
     pub fn new(rooms: usize, members: usize, senders: usize) -> Result<Self> {
         let all = rooms * members;
         Ok(Self {
-            members: u32::try_from(members)?,
+            listeners: u32::try_from(members)?,
             rooms,
             senders,
             messages: Vec::with_capacity(1 << 20),
@@ -93,13 +94,18 @@ impl Ledger {
         }
     }
 
+    /// When each member came, if it has.
+    pub fn comings(&self) -> &[Option<u64>] {
+        &self.come
+    }
+
     /// The number of the message that a member is about to send.
     pub fn send(&mut self, sender: usize, due: u64) -> u32 {
         self.sent += u64::from(self.measuring);
         self.messages.push(Message {
             due,
             sender: u32::try_from(sender).unwrap_or(u32::MAX),
-            left: self.members,
+            left: self.listeners,
             acked: false,
             over: false,
             measured: self.measuring,

@@ -41,6 +41,10 @@ pub struct Outcome {
     pub window: usize,
     /// Messages a second, if that was fixed.
     pub rate: Option<f64>,
+    /// Connections, where that is not rooms times members.
+    pub connections: usize,
+    /// Resident memory for each, by kind of process, where that was asked.
+    pub kib_per_connection: BTreeMap<String, f64>,
     /// How long was measured.
     pub seconds: f64,
     /// Messages answered, a second.
@@ -110,27 +114,41 @@ impl From<&Times> for Latency {
     }
 }
 
+impl Window {
+    /// What Redis has used, or what all others have.
+    fn used_by(&self, redis: bool) -> impl Iterator<Item = &Duration> {
+        let of = move |name: &str| name.starts_with("redis") == redis;
+        let used = self.used.iter().filter(move |(name, _)| of(name));
+        used.map(|(_, used)| used)
+    }
+}
+
+/// What is to be said if the generator could not do more.
+fn bottleneck(busy: f64) -> Option<String> {
+    let percent = busy * 100.0;
+    (busy > BUSY)
+        .then(|| format!("the generator was the bottleneck: it used {percent:.0} % of its core"))
+}
+
 impl Outcome {
     pub(crate) fn new(play: &Play, ledger: &Ledger, window: &Window) -> Self {
         let seconds = window.seconds.max(0.001);
         let (incomplete, lost) = ledger.incomplete();
-        let millions = count(ledger.delivered.max(1)) / 1e6;
-        let per_million = |used: &Duration| used.as_secs_f64() / millions;
-        let is_redis = |name: &str| name.starts_with("redis");
-        let sum = |redis: bool| {
-            let used = window
-                .used
-                .iter()
-                .filter(|(name, _)| is_redis(name) == redis);
-            used.map(|(_, used)| per_million(used)).sum::<f64>()
+        // Where nothing is delivered, answers are what there is.
+        let done = match ledger.delivered {
+            0 => ledger.acked,
+            delivered => delivered,
         };
+        let millions = count(done.max(1)) / 1e6;
+        let per_million = |used: &Duration| used.as_secs_f64() / millions;
+        let sum = |redis| window.used_by(redis).map(per_million).sum::<f64>();
         let each = |of: &dyn Fn(&Duration) -> f64| {
             let used = window.used.iter();
             used.map(|(name, used)| (name.clone(), of(used))).collect()
         };
         let generator_busy = window.own.as_secs_f64() / seconds;
         let size = play.size;
-        let mut outcome = Self {
+        Self {
             label: play.label.clone(),
             shape: play.shape.clone(),
             rooms: size.rooms,
@@ -138,6 +156,8 @@ impl Outcome {
             senders: size.senders,
             window: size.window,
             rate: size.rate,
+            connections: size.connections(),
+            kib_per_connection: BTreeMap::new(),
             seconds,
             acked_per_second: count(ledger.acked) / seconds,
             deliveries_per_second: count(ledger.delivered) / seconds,
@@ -165,16 +185,8 @@ impl Outcome {
             errors: ledger.errors,
             late: ledger.late,
             complaint: ledger.complaint.clone(),
-            notes: Vec::new(),
-        };
-        if generator_busy > BUSY {
-            let note = format!(
-                "the generator was the bottleneck: it used {:.0} % of its core",
-                generator_busy * 100.0
-            );
-            outcome.notes.push(note);
+            notes: bottleneck(generator_busy).into_iter().collect(),
         }
-        outcome
     }
 
     /// Whether anything was lost, doubled or out of order.
@@ -234,10 +246,11 @@ fn details(one: &Outcome) -> String {
         shown.collect::<Vec<_>>().join("  ")
     };
     let mut text = format!(
-        "  CPU s/1M   {}\n  RSS MiB    {}\n  {:.0} connects/s, {:.0} MB/s in\n  lost {}  incomplete {}  \
+        "  CPU s/1M   {}\n  RSS MiB    {}\n  RSS KiB per connection  {}\n  {:.0} connects/s, {:.0} MB/s in\n  lost {}  incomplete {}  \
          doubled {}  out of order {}  passed over {}  refused {}  late {}  errors {}\n",
         by_kind(&one.cpu_per_million),
         by_kind(&one.resident_mib),
+        by_kind(&one.kib_per_connection),
         one.connects_per_second,
         one.megabytes_per_second,
         one.lost,

@@ -16,6 +16,8 @@ use super::shape::Size;
 const SETTLING: Duration = Duration::from_millis(700);
 /// How long the last messages may take.
 const DRAINING: Duration = Duration::from_secs(5);
+/// How long writing what is to be read may take.
+const WRITING: Duration = Duration::from_secs(120);
 /// Connections from one address to one server; it has some 28,000 ports.
 const PER_SOURCE: usize = 15_000;
 
@@ -55,9 +57,19 @@ fn on_this_core<D: Dialect>(play: &Play, dialect: D) -> Result<Outcome> {
     let ledger = Ledger::new(size.rooms, size.members, size.senders)?;
     let mut engine = Engine::new(dialect, ledger, usize::from(play.bytes))?;
     let coming = engine.come(&play.doors, sources(&play.doors))?;
+    measure(play, &mut engine, coming)
+}
+
+/// Plays and measures, once everybody is there.
+pub(crate) fn measure<D: Dialect>(
+    play: &Play,
+    engine: &mut Engine<D>,
+    coming: Duration,
+) -> Result<Outcome> {
+    let size = play.size;
     engine.run(Instant::now() + SETTLING, &mut Sending::Nobody)?;
     let senders: Vec<usize> = (0..size.senders * size.rooms).collect();
-    let mut sending = begin(&mut engine, size, senders);
+    let mut sending = begin(engine, size, senders);
     engine.run(after(play.warm_up), &mut sending)?;
     engine.ledger.measuring = true;
     let (began, own, used, bytes) = (
@@ -105,13 +117,38 @@ fn begin<D: Dialect>(engine: &mut Engine<D>, size: Size, senders: Vec<usize>) ->
     })
 }
 
+/// Has the first member of each room send so many messages, and waits until all are complete.
+pub(crate) fn write_each<D: Dialect>(
+    engine: &mut Engine<D>,
+    rooms: usize,
+    messages: usize,
+    window: usize,
+) -> Result<()> {
+    let late = Instant::now() + WRITING;
+    for _ in (0..messages).step_by(window.max(1)) {
+        let now = engine.now();
+        for _ in 0..window {
+            for room in 0..rooms {
+                engine.send(room, now);
+            }
+        }
+        engine.flush();
+        engine.drain(late)?;
+    }
+    anyhow::ensure!(
+        engine.ledger.incomplete().0 == 0,
+        "what is to be read cannot be written"
+    );
+    Ok(())
+}
+
 fn after(seconds: f64) -> Instant {
     Instant::now() + Duration::from_secs_f64(seconds)
 }
 
 /// Addresses of this machine to connect from. Ports that were used a minute ago are not free yet,
 /// so that each run takes others.
-fn sources(doors: &[SocketAddr]) -> impl Fn(usize) -> Option<IpAddr> + use<> {
+pub(crate) fn sources(doors: &[SocketAddr]) -> impl Fn(usize) -> Option<IpAddr> + use<> {
     let is_local = doors.iter().all(|door| door.ip() == Ipv4Addr::LOCALHOST);
     let run = fastrand::u8(1..255);
     move |member| {

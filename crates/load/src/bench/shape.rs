@@ -20,6 +20,12 @@ pub enum Shape {
     S2o,
     /// As s3, at 2000 messages a second
     S3o,
+    /// Connections that say nothing, each in three rooms: memory and time of each
+    Idle,
+    /// Everybody comes back at one moment, and wants what was missed
+    Resume,
+    /// Pages of old messages, one after the other
+    History,
 }
 
 /// How large a shape is.
@@ -49,10 +55,13 @@ impl Shape {
             Self::S1o => "s1o",
             Self::S2o => "s2o",
             Self::S3o => "s3o",
+            Self::Idle => "idle",
+            Self::Resume => "resume",
+            Self::History => "history",
         }
     }
 
-    /// How large it is.
+    /// How large it is, if it is a matter of rooms and senders.
     #[must_use]
     pub fn size(self) -> Size {
         let (rooms, members, senders, window) = match self {
@@ -60,6 +69,7 @@ impl Shape {
             Self::S1w1 | Self::S1o => (1, 1000, 1, 1),
             Self::S2 | Self::S2o => (100, 10, 1, 4),
             Self::S3 | Self::S3o => (1000, 2, 2, 1),
+            Self::Idle | Self::Resume | Self::History => (1, 1, 1, 1),
         };
         let rate = match self {
             Self::S1o => Some(10.0),
