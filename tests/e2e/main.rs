@@ -2,6 +2,7 @@
 //!
 //! - `ack`: how safe a message is before its sender is answered.
 //! - `bench`: fixed shapes of traffic, and what is counted of them.
+//! - `marks`: who asks for it is told how far rooms are archived.
 //! - `chat`: people register, write to each other over two gateways, and read what was said.
 //! - `death`: any process is killed in the middle of a conversation, and the conversation goes on.
 //! - `restart`: everything stops and starts again, and nothing is gone.
@@ -40,6 +41,7 @@ mod death;
 mod drain;
 mod full;
 mod ghosts;
+mod marks;
 mod ops;
 mod orders;
 mod overload;

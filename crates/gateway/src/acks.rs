@@ -104,6 +104,11 @@ impl Acks {
         inner.show();
     }
 
+    /// The last mark of a room, if it was heard or read, and not so long ago that it is forgotten.
+    pub(crate) fn mark(&self, room: &RoomId) -> Option<Position> {
+        self.inner().mark_of(room)
+    }
+
     /// Places that have been waited for too long, each once; they have the time again. `None` if
     /// nobody waits any more, and the watch is over.
     fn late(&self, now: Instant) -> Option<Vec<(RoomId, Position)>> {

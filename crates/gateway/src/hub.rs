@@ -158,6 +158,12 @@ impl Hub {
         Some(turned)
     }
 
+    /// Whether it was heard how far a room is archived.
+    pub(crate) fn has_mark(&self, room: &RoomId) -> bool {
+        let rooms = self.rooms.borrow();
+        rooms.get(room).is_some_and(|room| room.archived.is_some())
+    }
+
     /// How far a room is archived, as those are told who asked for it; `None` if that is not known.
     pub(crate) fn mark(&self, room: &RoomId) -> Option<Arc<Delivery>> {
         let archived = self.rooms.borrow().get(room)?.archived?;
@@ -180,7 +186,7 @@ impl Hub {
         entry.archived = Some(position);
         let mut mark = None;
         for subscriber in entry.subscribers.values_mut() {
-            if subscriber.connection.wants_marks.get() {
+            if subscriber.wants_marks() {
                 let mark =
                     mark.get_or_insert_with(|| Arc::new(Delivery::mark(room.clone(), position)));
                 subscriber.take(mark, position.epoch, &mut Delivered::default());
@@ -253,7 +259,13 @@ impl Hub {
         };
         let waiting = std::mem::take(waiting);
         let top = entry.position.map_or(0, |position| position.seq);
-        subscriber.level(read, waiting, top, delivered)
+        let level = subscriber.level(read, waiting, top, delivered);
+        if let Some(archived) = entry.archived.filter(|_| level && subscriber.wants_marks()) {
+            // Those that passed meanwhile are all in the last one.
+            let mark = Arc::new(Delivery::mark(room.clone(), archived));
+            subscriber.take(&mark, archived.epoch, delivered);
+        }
+        level
     }
 
     /// A connection leaves a room. `true` if nobody is left in it.

@@ -228,6 +228,11 @@ pub(crate) fn start(
         read,
         recovering,
     } = prepared;
+    if !shard.hub.has_mark(&room)
+        && let Some(mark) = shard.backend.acks.mark(&room)
+    {
+        shard.hub.archived(&room, mark);
+    }
     let at = read.as_ref().map(|(position, _)| *position);
     let Some((position, later)) = shard.hub.start(&room, connection.number, at) else {
         end(shard, connection, &room);

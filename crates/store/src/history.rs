@@ -117,25 +117,40 @@ impl Store {
     /// # Errors
     /// As every read.
     pub async fn positions(&self, rooms: &[RoomId]) -> Result<Vec<Option<Position>>> {
+        let stand = self.stand(rooms).await?;
+        Ok(stand.into_iter().map(|one| Some(one?.0)).collect())
+    }
+
+    /// The same, with the sequence up to which each room is archived.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn stand(&self, rooms: &[RoomId]) -> Result<Vec<Option<(Position, u64)>>> {
         let mut pipeline = redis::pipe();
         for room in rooms {
             pipeline
                 .cmd("HMGET")
                 .arg(self.keys.room(room).room)
                 .arg("e")
-                .arg("s");
+                .arg("s")
+                .arg("a");
         }
         let answers = self.link.pipeline("positions", &pipeline).await?;
         answers
             .into_iter()
             .map(|answer| {
                 let mut fields = Fields::of("positions", answer)?;
-                let (epoch, seq) = (fields.value()?, fields.value()?);
+                let (epoch, seq, archived) = (fields.value()?, fields.value()?, fields.value()?);
                 if matches!(seq, redis::Value::Nil) {
                     return Ok(None);
                 }
                 let number = |value| crate::value::number("position", value);
-                Ok(Some(Position::new(number(&epoch)?, number(&seq)?)))
+                let archived = match archived {
+                    redis::Value::Nil => 0,
+                    ref archived => number(archived)?,
+                };
+                let position = Position::new(number(&epoch)?, number(&seq)?);
+                Ok(Some((position, archived)))
             })
             .collect()
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use chinwag_protocol::ack::Ack;
 use chinwag_protocol::code::{Code, Refusal};
 use chinwag_protocol::event::Content;
 use chinwag_protocol::id::MessageId;
@@ -33,6 +34,7 @@ pub(crate) struct PublishRequest {
     #[serde(default)]
     skip_history: bool,
     idempotency_key: Option<String>,
+    ack: Option<String>,
     #[serde(default)]
     tags: BTreeMap<String, String>,
     #[serde(default)]
@@ -49,6 +51,7 @@ pub(crate) struct BroadcastRequest {
     #[serde(default)]
     skip_history: bool,
     idempotency_key: Option<String>,
+    ack: Option<String>,
     #[serde(default)]
     tags: BTreeMap<String, String>,
     #[serde(default)]
@@ -62,6 +65,9 @@ pub(crate) struct PublishResult {
     offset: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     epoch: Option<String>,
+    /// How safe it is, for who asked for a level.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    durability: Option<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -73,6 +79,7 @@ pub(crate) struct BroadcastResult {
 struct Publishing {
     data: Json,
     key: Option<MessageId>,
+    ack: Option<Ack>,
     kept: bool,
 }
 
@@ -84,6 +91,7 @@ pub(crate) async fn publish(
     let publishing = Publishing {
         data: data(request.data, request.b64data.as_deref())?,
         key: request.idempotency_key.as_deref().map(named).transpose()?,
+        ack: request.ack.as_deref().map(Ack::named).transpose()?,
         kept: !request.skip_history,
     };
     into(backend, &request.channel, &publishing).await
@@ -102,6 +110,7 @@ pub(crate) async fn broadcast(
     let publishing = Publishing {
         data: data(request.data, request.b64data.as_deref())?,
         key: request.idempotency_key.as_deref().map(named).transpose()?,
+        ack: request.ack.as_deref().map(Ack::named).transpose()?,
         kept: !request.skip_history,
     };
     let all = request.channels.iter();
@@ -123,6 +132,9 @@ async fn into(
         if policy.members_only {
             return Err(unsupported("skip_history (in a chat room)"));
         }
+        if publishing.ack.is_some() {
+            return Err(unsupported("ack (with skip_history)"));
+        }
         let signal = Signal::Data(data.as_bytes().to_vec());
         let said = backend.store.signal(&room, &signal).await;
         return said
@@ -138,15 +150,19 @@ async fn into(
     };
     let draft = Draft::new(room, policy.rules(), None, None, id, &content);
     let sent = backend
-        .append(draft)
+        .append(draft.clone())
         .await
         .map_err(|refusal| match refusal.code {
             Code::NotFound => Refusal::new(Code::UnknownChannel, "unknown channel"),
             _ => refusal,
         })?;
+    let room_ack = sent.receipt.room_ack;
+    let wanted = publishing.ack.or(room_ack).unwrap_or(backend.config.ack);
+    let (sent, reached) = backend.acknowledge(&draft, sent, wanted).await?;
     Ok(PublishResult {
         offset: Some(sent.receipt.position.seq),
         epoch: Some(epoch_text(sent.receipt.position.epoch)),
+        durability: publishing.ack.map(|_| reached.name()),
     })
 }
 

@@ -69,6 +69,11 @@ impl Subscriber {
         }
     }
 
+    /// Whether it is told how far the room is archived.
+    pub fn wants_marks(&self) -> bool {
+        self.connection.wants_marks.get()
+    }
+
     /// Up to where it has everything, if it was answered.
     pub fn last(&self) -> Option<u64> {
         match &self.stage {

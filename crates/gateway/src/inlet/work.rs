@@ -266,17 +266,22 @@ async fn opened(
 }
 
 async fn positions(backend: &Backend, rooms: &[RoomId]) -> Vec<(RoomId, Option<Position>)> {
-    let known = match backend.store.positions(rooms).await {
+    let known = match backend.store.stand(rooms).await {
         Ok(known) => known,
         Err(error) => {
             tracing::warn!(%error, "cannot read where rooms stand");
             return rooms.iter().map(|room| (room.clone(), None)).collect();
         }
     };
+    let marks = rooms.iter().zip(&known).filter_map(|(room, known)| {
+        let (position, archived) = known.filter(|(_, archived)| *archived > 0)?;
+        Some((room.clone(), Position::new(position.epoch, archived)))
+    });
+    backend.acks.marked(&marks.collect::<Vec<_>>());
     let mut positions = Vec::with_capacity(rooms.len());
-    for (room, position) in rooms.iter().zip(known) {
-        let position = match position {
-            Some(position) => Some(position),
+    for (room, known) in rooms.iter().zip(known) {
+        let position = match known {
+            Some((position, _)) => Some(position),
             None => backend.top(room).await.ok().map(|top| top.position),
         };
         positions.push((room.clone(), position));

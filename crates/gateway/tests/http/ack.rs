@@ -38,7 +38,7 @@ impl Server {
     }
 
     /// Archives again and again, as an archiver does.
-    async fn archiving(&self) {
+    pub async fn archiving(&self) {
         loop {
             self.archive_all().await;
             tokio::time::sleep(Duration::from_millis(20)).await;

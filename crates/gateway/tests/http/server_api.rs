@@ -57,6 +57,36 @@ async fn the_host_publishes_once_per_key() {
 }
 
 #[tokio::test]
+async fn the_host_says_how_safe_it_is_to_be() {
+    let server = Server::start().await;
+    let ann = server.person("ann").await;
+    let room = server.room(&ann, json!({"name": "Tea"})).await;
+    let request = json!({"channel": room, "data": "hi", "idempotency_key": "1", "ack": "archived"});
+    let sent = tokio::select! {
+        sent = server.api("publish", request.clone()) => sent,
+        () = server.archiving() => Value::Null,
+    };
+    let expected = json!({"offset": 3, "epoch": "1", "durability": "archived"});
+    assert_eq!(sent["result"], expected);
+    let again = server.api("publish", request).await;
+    assert_eq!(again["result"], expected, "at once");
+    let lower = json!({"channels": [room, "news"], "data": "hi", "ack": "accepted"});
+    let told = server.api("broadcast", lower).await;
+    for response in told["result"]["responses"].as_array().unwrap() {
+        assert_eq!(response["result"]["durability"], "accepted");
+    }
+    for (request, code) in [
+        (json!({"channel": "news", "data": 1, "ack": "safe"}), 107),
+        (
+            json!({"channel": "news", "data": 1, "ack": "accepted", "skip_history": true}),
+            108,
+        ),
+    ] {
+        assert_eq!(server.api("publish", request).await["error"]["code"], code);
+    }
+}
+
+#[tokio::test]
 async fn a_broadcast_answers_for_each_channel() {
     let server = Server::start().await;
     let ann = server.person("ann").await;
@@ -236,7 +266,7 @@ async fn what_cannot_be_honoured_is_refused() {
             "publish",
             json!({"chanel": "x"}),
             107,
-            "unknown field `chanel`, expected one of `channel`, `data`, `b64data`, `skip_history`, `idempotency_key`, `tags`, `delta`",
+            "unknown field `chanel`, expected one of `channel`, `data`, `b64data`, `skip_history`, `idempotency_key`, `ack`, `tags`, `delta`",
         ),
         (
             "subscribe",
