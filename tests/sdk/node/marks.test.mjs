@@ -3,7 +3,15 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
-import { packed, rpc, unpacked, user } from './harness.mjs';
+import { client, jwt, packed, rpc, unique, unpacked } from './harness.mjs';
+
+/** Somebody connected, and what the server says of itself. */
+async function connected(t, name, options = {}) {
+  const made = client(t, { token: jwt({ sub: unique(name) }), ...options });
+  made.client.connect();
+  const { data } = await made.heard.next('connected');
+  return { ...made, able: unpacked(data) };
+}
 
 /** The publication as a value, if it is a mark. */
 function mark({ data, offset, info }) {
@@ -13,8 +21,8 @@ function mark({ data, offset, info }) {
 
 describe('marks', { concurrency: true }, () => {
   test('are for who asks on connecting, and say when a message is safe', async (t) => {
-    const ann = await user(t, 'ann', { data: packed({ marks: true }) });
-    assert.deepEqual(unpacked(ann.connection.data), { after: true, marks: true });
+    const ann = await connected(t, 'ann', { data: packed({ marks: true }) });
+    assert.deepEqual(ann.able, { after: true, marks: true });
     const { room } = await rpc(ann, 'room.create', { name: 'Tea' });
     const sent = await rpc(ann, 'message.send', { room: room.id, id: 'm-1', body: 'hello' });
     const covers = (context) => {
@@ -32,8 +40,8 @@ describe('marks', { concurrency: true }, () => {
   });
 
   test('are nothing that others see', async (t) => {
-    const bob = await user(t, 'bob');
-    assert.deepEqual(unpacked(bob.connection.data), { after: true });
+    const bob = await connected(t, 'bob');
+    assert.deepEqual(bob.able, { after: true });
     const { room } = await rpc(bob, 'room.create', { name: 'Tea' });
     await rpc(bob, 'message.send', { room: room.id, id: 'm-1', body: 'hello', ack: 'archived' });
     await rpc(bob, 'message.send', { room: room.id, id: 'm-2', body: 'hello', ack: 'archived' });
@@ -41,7 +49,7 @@ describe('marks', { concurrency: true }, () => {
   });
 
   test('a message that names the one before it waits for that one', async (t) => {
-    const ann = await user(t, 'ann');
+    const ann = await connected(t, 'ann');
     const { room } = await rpc(ann, 'room.create', { name: 'Tea' });
     const send = (id, after) => rpc(ann, 'message.send', { room: room.id, id, body: id, after });
     const refused = await send('m-2', 'm-1').then(() => null, (error) => error);
