@@ -19,7 +19,7 @@ pub trait Dialect {
     /// A member's WebSocket is open.
     fn opened(&mut self, heard: &mut Heard<'_>);
 
-    /// A member sends a message. The text has its number in it, see [`Heard::text`].
+    /// A member sends a message. The text has its number in it, by which it is known again.
     fn send(&mut self, id: u32, text: &str, heard: &mut Heard<'_>);
 
     /// A frame has come for a member.
